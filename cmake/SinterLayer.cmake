@@ -1,0 +1,45 @@
+# Targets of Sinter: one object library a folder ("layer"), and one installed library made of them all.
+
+# Compile options that every target of ours shares; never exported to users.
+function(sinter_compile_options target)
+    target_compile_features(${target} PUBLIC cxx_std_20)
+    target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor
+        $<$<BOOL:${SINTER_WERROR}>:-Werror>)
+    if(SINTER_SANITIZE)
+        target_compile_options(${target} PRIVATE -fsanitize=${SINTER_SANITIZE} -fno-omit-frame-pointer
+            -fno-sanitize-recover=all)
+        target_link_options(${target} PRIVATE -fsanitize=${SINTER_SANITIZE})
+    endif()
+endfunction()
+
+# sinter_layer(<folder> [<layer it may include>...])
+function(sinter_layer folder)
+    set(target sinter_${folder})
+    file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${folder}/*.cpp)
+    add_library(${target} OBJECT ${sources})
+    set_target_properties(${target} PROPERTIES LINKER_LANGUAGE CXX POSITION_INDEPENDENT_CODE ON)
+    target_include_directories(${target} PUBLIC
+        $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/${folder}/include>)
+    # Sources of a layer may include headers beside them that no other layer sees.
+    target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/${folder})
+    foreach(lower IN LISTS ARGN)
+        target_include_directories(${target} PUBLIC
+            $<TARGET_PROPERTY:sinter_${lower},INTERFACE_INCLUDE_DIRECTORIES>)
+    endforeach()
+    sinter_compile_options(${target})
+endfunction()
+
+# sinter_library(<layer>...): the library users link, sinter::sinter.
+function(sinter_library)
+    add_library(sinter SHARED)
+    add_library(sinter::sinter ALIAS sinter)
+    set_target_properties(sinter PROPERTIES LINKER_LANGUAGE CXX VERSION ${PROJECT_VERSION}
+        SOVERSION ${PROJECT_VERSION_MAJOR})
+    foreach(layer IN LISTS ARGN)
+        target_sources(sinter PRIVATE $<TARGET_OBJECTS:sinter_${layer}>)
+        target_include_directories(sinter PUBLIC
+            $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/${layer}/include>)
+    endforeach()
+    sinter_compile_options(sinter)
+    target_link_libraries(sinter PRIVATE Threads::Threads ZLIB::ZLIB ${CMAKE_DL_LIBS})
+endfunction()

@@ -1,0 +1,95 @@
+#pragma once
+// Running graphs: the one entry through which values come to be.
+
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <sinter/ir/uop.h>
+
+namespace sinter::runtime {
+
+/// Numbers of devices, as in the arguments of Buffer and Copy nodes.
+enum class DeviceId : std::int64_t { CPU, REF, CUDA };
+
+/// "CPU", "REF", "CUDA".
+std::string_view name(DeviceId device);
+/// Throws DeviceError naming the devices there are.
+DeviceId parse_device(std::string_view name);
+/// The device of graphs without buffers: the variable DEVICE, else CPU.
+DeviceId default_device();
+void set_default_device(DeviceId device);
+
+/// A block of memory, shared by the Buffers that view it and by runs that are under way.
+class Memory {
+public:
+    /// Throws OutOfMemoryError. Contents are not set. At least 64-byte aligned.
+    static std::shared_ptr<Memory> allocate(DeviceId device, std::size_t bytes);
+    /// Memory that belongs to the caller, who keeps it alive.
+    static std::shared_ptr<Memory> borrow(void* data, std::size_t bytes);
+    ~Memory();
+    Memory(const Memory&) = delete;
+    Memory& operator=(const Memory&) = delete;
+    void* data() const { return data_; }
+    std::size_t bytes() const { return bytes_; }
+    DeviceId device() const { return device_; }
+
+private:
+    Memory(DeviceId device, void* data, std::size_t bytes, bool owned)
+        : device_(device), owned_(owned), data_(data), bytes_(bytes) {}
+    DeviceId device_;
+    bool owned_;
+    void* data_;
+    std::size_t bytes_;
+};
+
+/// Attachment of Buffer nodes.
+class Storage final : public ir::Attachment {
+public:
+    explicit Storage(std::shared_ptr<Memory> memory) : memory(std::move(memory)) {}
+    const std::shared_ptr<Memory> memory;
+};
+
+/// Attachment of any other node once its value is in memory: the Buffer node that holds it, of the same shape.
+class Realized final : public ir::Attachment {
+public:
+    explicit Realized(ir::UOp buffer) : buffer(std::move(buffer)) {}
+    const ir::UOp buffer;
+};
+
+/// A new Buffer over `memory`, which has room for the shape.
+ir::UOp make_buffer(DType dtype, std::span<const std::int64_t> shape, std::shared_ptr<Memory> memory);
+/// The Buffer of a realized node (or the node itself if it is one); null if it is not realized.
+ir::UOp realized(const ir::UOp& node);
+
+/// Computes all `roots` together on the device of their buffers (default_device() if there are none), so that
+/// afterwards realized(root) holds. Throws IndexError, OutOfMemoryError, DeviceError, …; what was realized
+/// before stays valid. Any number of threads may call it.
+void realize(std::span<const ir::UOp> roots);
+
+/// The storage of a Buffer node. Throws InternalError for other nodes.
+const Memory& memory_of(const ir::UOp& buffer);
+
+/// Counts since the start of the process or the last reset, for tests and users.
+struct Stats {
+    std::uint64_t launches = 0;         ///< kernels run
+    std::uint64_t compiled = 0;         ///< kernels turned into machine code
+    std::uint64_t program_hits = 0;     ///< found in memory
+    std::uint64_t disk_hits = 0;        ///< found on disk
+    std::uint64_t schedule_hits = 0;    ///< realizes that found their schedule
+    std::uint64_t schedule_misses = 0;
+    std::uint64_t allocated_bytes = 0;  ///< in use now
+    std::uint64_t peak_bytes = 0;
+    std::vector<std::string> kernel_names;  ///< of the launches, in order, at most 10,000
+};
+Stats stats();
+void reset_stats();
+
+namespace ref {
+/// The oracle: computes `roots` node by node in plain C++, whatever device the leaves are on (host-readable memory).
+/// Returns Buffers on REF, one a root.
+std::vector<ir::UOp> evaluate(std::span<const ir::UOp> roots);
+}  // namespace ref
+
+}  // namespace sinter::runtime

@@ -1,0 +1,82 @@
+#pragma once
+// The registry of environment variables: every variable that Sinter reads is one row of `kEnvVars`.
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace sinter::ir::env {
+
+enum class Kind : std::uint8_t { Flag, Number, Text };
+
+struct EnvVar {
+    std::string_view name;
+    Kind kind;
+    std::string_view fallback;  ///< the value where the environment says nothing
+    std::string_view doc;       ///< one sentence, as `sinter-info` prints it
+};
+
+inline constexpr auto kEnvVars = std::to_array<EnvVar>({
+    {"DEBUG", Kind::Number, "0",
+     "What to print: 1 kernels and times, 2 rates and memory, 3 schedules, 4 sources, 5 passes and "
+     "rules, 6 assembly."},
+    {"DEVICE", Kind::Text, "CPU", "Device of new tensors: CPU or REF."},
+    {"SPEC", Kind::Flag, "0",
+     "1 checks every graph against the spec of its level after every pass; debug builds always "
+     "do."},
+    {"SINTER_CACHE_DIR", Kind::Text, "",
+     "Folder of compiled programs; empty: $XDG_CACHE_HOME/sinter or ~/.cache/sinter."},
+    {"SINTER_CACHE_SIZE_MB", Kind::Number, "1024",
+     "Cap of the cache folder; 0 keeps nothing on disk."},
+    {"SINTER_THREADS", Kind::Number, "0",
+     "Threads that run kernels; 0: one a core this process may use."},
+    {"SINTER_LLVM", Kind::Text, "",
+     "Path of the LLVM library (libLLVM.so) to open; empty: the usual places."},
+    {"SINTER_TARGET", Kind::Text, "",
+     "CPU that code is made for, as LLVM names it; empty: this machine."},
+    {"BEAM", Kind::Number, "0",
+     "How many candidate schedules of a kernel to measure; 0: the cost model alone decides."},
+    {"PROFILE", Kind::Text, "",
+     "File to write a trace of launches to, in the Chrome trace format; empty: none."},
+    {"NOOPT", Kind::Flag, "0", "1 runs kernels as scheduled, without codegen's transformations."},
+});
+
+/// A row of the table by its name; an unknown name does not compile.
+struct Name {
+    std::size_t row;
+    // NOLINTNEXTLINE(google-explicit-constructor): reads as env::flag("SPEC")
+    consteval Name(const char* name) : row(kEnvVars.size()) {
+        for (std::size_t i = 0; i < kEnvVars.size(); ++i)
+            if (kEnvVars[i].name == name) row = i;
+        if (row == kEnvVars.size()) throw "no such environment variable: add a row to kEnvVars";
+    }
+};
+
+// The environment is read once, at the first question; any thread may ask. All throw ValueError for
+// a Flag or Number that is not a whole number, naming the variable.
+
+/// The variable as text; its fallback where the environment does not set it, or sets it to nothing.
+std::string text(Name name);
+/// A Flag or Number as a number.
+std::int64_t number(Name name);
+/// Whether a Flag or Number is not 0.
+bool flag(Name name);
+/// The level of DEBUG.
+int debug();
+
+/// Sets a variable for this process while it lives, for tests; nests like a stack.
+class Override {
+public:
+    Override(Name name, std::string value);
+    ~Override();
+    Override(const Override&) = delete;
+    Override& operator=(const Override&) = delete;
+
+private:
+    std::size_t row_;
+    std::string before_;
+};
+
+}  // namespace sinter::ir::env

@@ -10,8 +10,8 @@
 
 namespace sinter::ir {
 
-/// Makes and owns nodes. Not thread-safe: one arena a compile. Nodes may refer to nodes of another arena or of the
-/// intern table, as long as those live longer.
+/// Makes and owns nodes. Not thread-safe: one arena a compile. Nodes may refer to nodes of another
+/// arena or of the intern table, as long as those live longer.
 class Arena {
 public:
     Arena();
@@ -19,18 +19,20 @@ public:
     Arena(const Arena&) = delete;
     Arena& operator=(const Arena&) = delete;
 
-    /// The node with this key, made if it is new. Tensor-level ops get their shape by the op's rule (throws
-    /// ShapeError); kernel-level nodes get bounds and ranges.
+    /// The kernel-level node with this key, made if it is new; bounds and ranges are derived.
+    /// Tensor-level nodes (which have shapes) are made by UOp alone.
     Ref make(Op op, DType dtype, std::span<const Ref> src, std::span<const std::int64_t> args = {},
              std::uint16_t lanes = 1);
-    Ref make(Op op, DType dtype, std::initializer_list<Ref> src, std::initializer_list<std::int64_t> args = {}) {
+    Ref make(Op op, DType dtype, std::initializer_list<Ref> src,
+             std::initializer_list<std::int64_t> args = {}) {
         return make(op, dtype, std::span<const Ref>(src.begin(), src.size()),
                     std::span<const std::int64_t>(args.begin(), args.size()));
     }
     /// `node` with other sources: itself when they are the same.
     Ref with_src(Ref node, std::span<const Ref> src);
 
-    // Kernel-level shorthands. Elementwise results have the first operand's dtype (comparisons: bool).
+    // Kernel-level shorthands. Elementwise results have the first operand's dtype (comparisons:
+    // bool).
     Ref constant(DType dtype, double value);
     Ref constant_bits(DType dtype, std::int64_t bits);
     Ref index(std::int64_t value) { return constant_bits(DType::Index, value); }

@@ -5,7 +5,8 @@
 
 namespace sinter::ir {
 
-/// How a range runs. The scheduler makes Loop and Reduce ranges; transformations make the others from them.
+/// How a range runs. The scheduler makes Loop and Reduce ranges; transformations make the others
+/// from them.
 enum class Role : std::int64_t {
     Loop,      ///< an index of outputs, not yet placed
     Reduce,    ///< an index that a reduce closes, not yet placed
@@ -35,14 +36,18 @@ inline Ref range(Arena& a, std::int64_t number, std::int64_t size, Role role) {
 }
 inline Role role_of(Ref range) { return static_cast<Role>(range->arg(1)); }
 
-inline Ref variable(Arena& a, DType dtype, std::int64_t slot, std::int64_t vmin, std::int64_t vmax) {
+inline Ref variable(Arena& a, DType dtype, std::int64_t slot, std::int64_t vmin,
+                    std::int64_t vmax) {
     return a.make(Op::Variable, dtype, {}, {slot, vmin, vmax});
 }
-inline Ref param(Arena& a, DType dtype, std::int64_t slot) { return a.make(Op::Param, dtype, {}, {slot}); }
+inline Ref param(Arena& a, DType dtype, std::int64_t slot) {
+    return a.make(Op::Param, dtype, {}, {slot});
+}
 inline Ref load(Arena& a, Ref memory, Ref index, Ref valid, std::int64_t fill_bits = 0) {
     return a.make(Op::Load, memory->dtype(), {memory, index, valid}, {fill_bits});
 }
-inline Ref store(Arena& a, Ref memory, Ref index, Ref value, Ref valid, std::int64_t mode = kPlainStore) {
+inline Ref store(Arena& a, Ref memory, Ref index, Ref value, Ref valid,
+                 std::int64_t mode = kPlainStore) {
     return a.make(Op::Store, DType::None, {memory, index, value, valid}, {mode});
 }
 

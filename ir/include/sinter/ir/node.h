@@ -1,6 +1,7 @@
 #pragma once
-// The one node type of every level: an immutable record, hash-consed by whoever makes it (the intern table for
-// tensor graphs, an Arena inside a compile), so that equal nodes are the same pointer.
+// The one node type of every level: an immutable record, hash-consed by whoever makes it (the
+// intern table for tensor graphs, an Arena inside a compile), so that equal nodes are the same
+// pointer.
 
 #include <atomic>
 #include <cstdint>
@@ -17,8 +18,8 @@ using Shape = std::vector<std::int64_t>;
 
 namespace sinter::ir {
 
-/// Something the runtime hangs on a tensor node: the memory of a Buffer, or the Buffer that a node was realized
-/// to. Not part of the node's identity.
+/// Something the runtime hangs on a tensor node: the memory of a Buffer, or the Buffer that a node
+/// was realized to. Not part of the node's identity.
 class Attachment {
 public:
     virtual ~Attachment() = default;
@@ -56,7 +57,8 @@ public:
     /// Number of elements, tensor level only.
     std::int64_t numel() const { return numel_; }
 
-    /// Bounds of the value, for integer and bool nodes; the dtype's whole range where nothing is known.
+    /// Kernel level: bounds of the value, for integer and bool nodes; the dtype's whole range where
+    /// nothing is known.
     std::int64_t vmin() const { return vmin_; }
     std::int64_t vmax() const { return vmax_; }
     /// Kernel level: the ranges this value depends on, one bit a range number (Range::arg(0) < 64).
@@ -65,7 +67,8 @@ public:
     bool is(Op op) const { return op_ == op; }
     bool same_key(const NodeKey& key) const;
 
-    /// The runtime's slot; see Attachment. Readable by any thread, set once by the thread that realizes.
+    /// The runtime's slot; see Attachment. Readable by any thread, set once by the thread that
+    /// realizes.
     Attachment* attachment() const { return attachment_.load(std::memory_order_acquire); }
     /// Takes `attachment` unless there is one already; returns the one in place.
     Attachment* attach(std::unique_ptr<Attachment> attachment) const;
@@ -82,11 +85,14 @@ private:
 
     // Fills a block of bytes_for(key, rank) bytes; the shape has `rank` sizes.
     static std::size_t bytes_for(const NodeKey& key, std::size_t rank);
-    static Node* place(void* memory, const NodeKey& key, std::uint64_t hash, std::span<const std::int64_t> shape);
+    static Node* place(void* memory, const NodeKey& key, std::uint64_t hash,
+                       std::span<const std::int64_t> shape);
     void derive();  // vmin, vmax and ranges from the sources (bounds.cpp)
 
     const Ref* sources() const { return reinterpret_cast<const Ref*>(this + 1); }
-    const std::int64_t* ints() const { return reinterpret_cast<const std::int64_t*>(sources() + nsrc_); }
+    const std::int64_t* ints() const {
+        return reinterpret_cast<const std::int64_t*>(sources() + nsrc_);
+    }
 
     std::uint64_t hash_ = 0;
     mutable std::atomic<Attachment*> attachment_{nullptr};

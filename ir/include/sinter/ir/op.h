@@ -14,14 +14,39 @@ enum class Op : std::uint8_t {
 };
 
 enum class OpKind : std::uint8_t {
-    Leaf, Unary, Binary, Compare, Ternary, Movement, Reduce, Index, Mark, Kernel,
+    Leaf,
+    Unary,
+    Binary,
+    Compare,
+    Ternary,
+    Movement,
+    Reduce,
+    Index,
+    Mark,
+    Kernel,
 };
 
 enum class DTypeRule : std::uint8_t { Given, Same, Bool };
 
 enum class ShapeRule : std::uint8_t {
-    None, Same, Const, Buffer, Bind, Iota, Reshape, Permute, Expand, Pad, Shrink, Flip, Stride, Window, Reduce,
-    ArgReduce, Fold, Gather,
+    None,
+    Same,
+    Const,
+    Buffer,
+    Bind,
+    Iota,
+    Reshape,
+    Permute,
+    Expand,
+    Pad,
+    Shrink,
+    Flip,
+    Stride,
+    Window,
+    Reduce,
+    ArgReduce,
+    Fold,
+    Gather,
 };
 
 struct OpInfo {
@@ -47,15 +72,17 @@ constexpr std::string_view name(Op op) { return info(op).name; }
 
 constexpr bool is_elementwise(Op op) {
     const OpKind kind = info(op).kind;
-    return kind == OpKind::Unary || kind == OpKind::Binary || kind == OpKind::Compare || kind == OpKind::Ternary;
+    return kind == OpKind::Unary || kind == OpKind::Binary || kind == OpKind::Compare ||
+           kind == OpKind::Ternary;
 }
 constexpr bool is_movement(Op op) { return info(op).kind == OpKind::Movement; }
 constexpr bool is_commutative(Op op) {
-    return op == Op::Add || op == Op::Mul || op == Op::Max || op == Op::Min || op == Op::And || op == Op::Or ||
-           op == Op::Xor || op == Op::Eq || op == Op::Ne;
+    return op == Op::Add || op == Op::Mul || op == Op::Max || op == Op::Min || op == Op::And ||
+           op == Op::Or || op == Op::Xor || op == Op::Eq || op == Op::Ne;
 }
 
-/// How Reduce, Scan and Scatter combine values; the first argument of those nodes. `Set` is for Scatter alone.
+/// How Reduce, Scan and Scatter combine values; the first argument of those nodes. `Set` is for
+/// Scatter alone.
 enum class ReduceKind : std::int64_t { Add, Mul, Max, Min, Set };
 
 std::string_view name(ReduceKind kind);

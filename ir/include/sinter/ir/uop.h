@@ -1,5 +1,6 @@
 #pragma once
-// Tensor-level graphs: UOp is an owning handle to an immutable node in the process-wide weak intern table.
+// Tensor-level graphs: UOp is an owning handle to an immutable node in the process-wide weak intern
+// table.
 
 #include <initializer_list>
 #include <span>
@@ -9,8 +10,9 @@
 
 namespace sinter::ir {
 
-/// Owns a tensor-level node by intrusive count. Equal expressions are the same node while one of them lives. Copying,
-/// making and destroying are safe from any number of threads; destruction of deep graphs does not recurse.
+/// Owns a tensor-level node by intrusive count. Equal expressions are the same node while one of
+/// them lives. Copying, making and destroying are safe from any number of threads; destruction of
+/// deep graphs does not recurse.
 class UOp {
 public:
     UOp() = default;
@@ -30,8 +32,10 @@ public:
         return handle;
     }
     /// The node with this key. Throws ShapeError or DTypeError where the op's rules do not hold.
-    static UOp make(Op op, DType dtype, std::span<const UOp> src, std::span<const std::int64_t> args = {});
-    static UOp make(Op op, DType dtype, std::initializer_list<UOp> src, std::span<const std::int64_t> args = {}) {
+    static UOp make(Op op, DType dtype, std::span<const UOp> src,
+                    std::span<const std::int64_t> args = {});
+    static UOp make(Op op, DType dtype, std::initializer_list<UOp> src,
+                    std::span<const std::int64_t> args = {}) {
         return make(op, dtype, std::span<const UOp>(src.begin(), src.size()), args);
     }
 
@@ -52,12 +56,14 @@ private:
 /// Nodes alive in the intern table, for tests of leaks.
 std::size_t live_node_count();
 
-// --- Makers, with the semantics of docs/ir.md. Operands must agree in shape and dtype; nothing is broadcast or
-// promoted here (core does that). All throw ShapeError / DTypeError naming op, shapes and dtypes.
+// --- Makers, with the semantics of docs/ir.md. Operands must agree in shape and dtype; nothing is
+// broadcast or promoted here (core does that). All throw ShapeError / DTypeError naming op, shapes
+// and dtypes.
 
 UOp constant(DType dtype, double value, std::span<const std::int64_t> shape = {});
 UOp constant_int(DType dtype, std::int64_t value, std::span<const std::int64_t> shape = {});
-/// A scalar known when the graph runs, not when it is compiled: graphs that differ in it share their kernels.
+/// A scalar known when the graph runs, not when it is compiled: graphs that differ in it share
+/// their kernels.
 UOp bind(DType dtype, double value, std::span<const std::int64_t> shape = {});
 UOp bind_int(DType dtype, std::int64_t value, std::span<const std::int64_t> shape = {});
 /// The index along `axis`, as an integer dtype.
@@ -76,28 +82,33 @@ UOp permute(const UOp& x, std::span<const std::int64_t> axes);
 /// Axes of size 1 become any size.
 UOp expand(const UOp& x, std::span<const std::int64_t> shape);
 /// `before[d]` and `after[d]` elements of `fill` are put around axis d; none may be negative.
-UOp pad(const UOp& x, std::span<const std::int64_t> before, std::span<const std::int64_t> after, double fill = 0);
+UOp pad(const UOp& x, std::span<const std::int64_t> before, std::span<const std::int64_t> after,
+        double fill = 0);
 /// Elements begin[d] <= i < end[d].
 UOp shrink(const UOp& x, std::span<const std::int64_t> begin, std::span<const std::int64_t> end);
 UOp flip(const UOp& x, std::span<const std::int64_t> axes);
 /// Every step[d]-th element, from the first; steps are positive.
 UOp stride(const UOp& x, std::span<const std::int64_t> step);
-/// Sliding windows: axis of n becomes the (n - dilation*(size-1) - 1) / step + 1 window starts, and a last axis of
-/// `size` is added: out[.., i, .., k] = x[.., i*step + k*dilation, ..].
-UOp window(const UOp& x, std::int64_t axis, std::int64_t size, std::int64_t step, std::int64_t dilation);
+/// Sliding windows: axis of n becomes the (n - dilation*(size-1) - 1) / step + 1 window starts, and
+/// a last axis of `size` is added: out[.., i, .., k] = x[.., i*step + k*dilation, ..].
+UOp window(const UOp& x, std::int64_t axis, std::int64_t size, std::int64_t step,
+           std::int64_t dilation);
 /// The transpose of window: adds the windows up into an axis of n elements.
 UOp fold(const UOp& x, std::int64_t axis, std::int64_t n, std::int64_t step, std::int64_t dilation);
 
 /// Reduced axes stay, with size 1.
 UOp reduce(ReduceKind kind, const UOp& x, std::span<const std::int64_t> axes);
-/// First index of the largest (Max) or smallest (Min) value; NaN counts as beyond both. i64, the axis stays as 1.
+/// First index of the largest (Max) or smallest (Min) value; NaN counts as beyond both. i64, the
+/// axis stays as 1.
 UOp arg_reduce(ReduceKind kind, const UOp& x, std::int64_t axis);
 /// Running reduction, inclusive.
 UOp scan(ReduceKind kind, const UOp& x, std::int64_t axis);
-/// out[.., j, ..] = x[.., index[.., j, ..], ..] along `axis`; index is i32 or i64 and has the result's shape, which may
-/// differ from x's along `axis` only. An index outside [0, n) is an IndexError when the graph runs.
+/// out[.., j, ..] = x[.., index[.., j, ..], ..] along `axis`; index is i32 or i64 and has the
+/// result's shape, which may differ from x's along `axis` only. An index outside [0, n) is an
+/// IndexError when the graph runs.
 UOp gather(const UOp& x, const UOp& index, std::int64_t axis);
-/// A copy of `base` with src[.., j, ..] combined into [.., index[.., j, ..], ..], in the order of j.
+/// A copy of `base` with src[.., j, ..] combined into [.., index[.., j, ..], ..], in the order of
+/// j.
 UOp scatter(ReduceKind kind, const UOp& base, const UOp& index, const UOp& src, std::int64_t axis);
 
 UOp contiguous(const UOp& x);

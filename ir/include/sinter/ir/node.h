@@ -12,11 +12,10 @@
 #include <sinter/ir/dtype.h>
 #include <sinter/ir/op.h>
 
-namespace sinter {
-using Shape = std::vector<std::int64_t>;
-}
-
 namespace sinter::ir {
+
+/// Sizes; users see `sinter::Shape` (core), a type of its own so that it prints.
+using Shape = std::vector<std::int64_t>;
 
 /// Something the runtime hangs on a tensor node: the memory of a Buffer, or the Buffer that a node
 /// was realized to. Not part of the node's identity.

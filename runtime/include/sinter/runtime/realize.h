@@ -47,14 +47,14 @@ private:
 /// Attachment of Buffer nodes.
 class Storage final : public ir::Attachment {
 public:
-    explicit Storage(std::shared_ptr<Memory> memory) : memory(std::move(memory)) {}
+    explicit Storage(std::shared_ptr<Memory> block) : memory(std::move(block)) {}
     const std::shared_ptr<Memory> memory;
 };
 
 /// Attachment of any other node once its value is in memory: the Buffer node that holds it, of the same shape.
 class Realized final : public ir::Attachment {
 public:
-    explicit Realized(ir::UOp buffer) : buffer(std::move(buffer)) {}
+    explicit Realized(ir::UOp node) : buffer(std::move(node)) {}
     const ir::UOp buffer;
 };
 

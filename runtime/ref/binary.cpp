@@ -1,0 +1,84 @@
+// Elementwise functions of two or three sources.
+
+#include <cmath>
+
+#include "ref/arithmetic.h"
+#include "ref/elementwise.h"
+
+namespace sinter::runtime::ref {
+namespace fn {
+
+// A function of two operands of type T, for the elements that `Domain` takes.
+#define SINTER_REF_BINARY(name, Domain, expression) \
+    struct name : Domain {                          \
+        template <class T>                          \
+        static T apply(T a, T b) {                  \
+            return expression;                      \
+        }                                           \
+    }
+
+SINTER_REF_BINARY(Add, TakesNumbers, add(a, b));
+SINTER_REF_BINARY(Sub, TakesNumbers, subtract(a, b));
+SINTER_REF_BINARY(Mul, TakesNumbers, multiply(a, b));
+SINTER_REF_BINARY(Div, TakesFloats, a / b);
+SINTER_REF_BINARY(IDiv, TakesIntegers, floor_divide(a, b));
+SINTER_REF_BINARY(Mod, TakesIntegers, floor_modulo(a, b));
+SINTER_REF_BINARY(Max, TakesAll, maximum(a, b));
+SINTER_REF_BINARY(Min, TakesAll, minimum(a, b));
+SINTER_REF_BINARY(Pow, TakesFloats, std::pow(a, b));
+SINTER_REF_BINARY(Atan2, TakesFloats, std::atan2(a, b));
+SINTER_REF_BINARY(And, TakesBits, static_cast<T>(a& b));
+SINTER_REF_BINARY(Or, TakesBits, static_cast<T>(a | b));
+SINTER_REF_BINARY(Xor, TakesBits, static_cast<T>(a ^ b));
+SINTER_REF_BINARY(Shl, TakesIntegers, shift_left(a, b));
+SINTER_REF_BINARY(Shr, TakesIntegers, shift_right(a, b));
+
+#undef SINTER_REF_BINARY
+
+#define SINTER_REF_COMPARE(name, sign) \
+    struct name {                      \
+        template <class T>             \
+        static bool apply(T a, T b) {  \
+            return a sign b;           \
+        }                              \
+    }
+
+SINTER_REF_COMPARE(Lt, <);
+SINTER_REF_COMPARE(Le, <=);
+SINTER_REF_COMPARE(Eq, ==);
+SINTER_REF_COMPARE(Ne, !=);
+
+#undef SINTER_REF_COMPARE
+
+}  // namespace fn
+
+namespace eval {
+
+#define SINTER_REF_Binary(name) \
+    Value name(ir::Ref node, Sources src) { return map_binary<fn::name>(node, src); }
+#define SINTER_REF_Compare(name) \
+    Value name(ir::Ref node, Sources src) { return map_compare<fn::name>(node, src); }
+#define SINTER_REF_Unary(name)
+#define SINTER_REF_Ternary(name)
+#define SINTER_REF_Leaf(name)
+#define SINTER_REF_Movement(name)
+#define SINTER_REF_Reduce(name)
+#define SINTER_REF_Index(name)
+#define SINTER_REF_Mark(name)
+#define SINTER_TENSOR_OP(name, kind, ...) SINTER_REF_##kind(name)
+#include <sinter/ir/op_table.def>
+
+Value Where(ir::Ref node, Sources src) {
+    Value out = allocate_for(node);
+    const Bool* condition = src[0]->as<Bool>();
+    with_width(node->dtype(), [&]<class T>() {
+        T* to = out.fill<T>();
+        const T *yes = src[1]->as<T>(), *no = src[2]->as<T>();
+        for (std::int64_t i = 0, n = node->numel(); i < n; ++i)
+            to[i] = load(condition[i]) ? yes[i] : no[i];
+    });
+    return out;
+}
+
+}  // namespace eval
+}  // namespace sinter::runtime::ref

@@ -1,0 +1,129 @@
+// The walk over a graph: sources first, each value freed after its last use.
+
+#include <sinter/ir/error.h>
+#include <sinter/runtime/realize.h>
+
+#include <cstring>
+#include <unordered_map>
+
+#include "ref/functions.h"
+
+namespace sinter::runtime::ref {
+namespace {
+
+struct Row {
+    ir::Op op;
+    eval::Function function;
+};
+
+constexpr Row kRows[] = {
+#define SINTER_TENSOR_OP(name, ...) {ir::Op::name, &eval::name},
+#include <sinter/ir/op_table.def>
+};
+
+constexpr bool rows_are_in_order() {
+    for (std::size_t i = 0; i < std::size(kRows); ++i)
+        if (kRows[i].op != static_cast<ir::Op>(i)) return false;
+    return true;
+}
+static_assert(rows_are_in_order(), "tensor-level ops come first in the enumeration");
+
+/// The nodes to evaluate in an order that has every node after its sources. A realized node is a
+/// leaf: its Buffer stands for it.
+class Plan {
+public:
+    explicit Plan(std::span<const ir::UOp> roots) {
+        for (const ir::UOp& root : roots) {
+            visit(root.get());
+            ++steps_[positions_.at(root.get())].uses;
+        }
+    }
+
+    std::vector<Value> run(std::span<const ir::UOp> roots) {
+        for (Step& step : steps_) evaluate(step);
+        std::vector<Value> results;
+        for (const ir::UOp& root : roots)
+            results.push_back(steps_[positions_.at(root.get())].value);
+        return results;
+    }
+
+private:
+    struct Step {
+        ir::Ref node;
+        ir::UOp held;  // the Buffer of a realized node
+        std::size_t uses = 0;
+        std::vector<std::size_t> sources;
+        Value value;
+    };
+
+    // Depth first, without recursion: a graph may be as deep as it has nodes.
+    void visit(ir::Ref root) {
+        struct Frame {
+            ir::Ref node;
+            std::size_t next;
+        };
+        std::vector<Frame> stack;
+        const auto enter = [&](ir::Ref node) {
+            if (positions_.contains(node)) return;
+            if (const auto* done = dynamic_cast<const Realized*>(node->attachment()))
+                finish(node, done->buffer);
+            else
+                stack.push_back({node, 0});
+        };
+        enter(root);
+        while (!stack.empty()) {
+            Frame& frame = stack.back();
+            if (frame.next < frame.node->src().size()) {
+                enter(frame.node->src(frame.next++));
+            } else {
+                const ir::Ref node = frame.node;
+                stack.pop_back();
+                if (!positions_.contains(node)) finish(node, {});
+            }
+        }
+    }
+
+    void finish(ir::Ref node, ir::UOp realized) {
+        Step step;
+        step.node = realized ? realized.get() : node;
+        step.held = std::move(realized);
+        for (const ir::Ref source : step.node->src()) {
+            const std::size_t position = positions_.at(source);
+            step.sources.push_back(position);
+            ++steps_[position].uses;
+        }
+        positions_.emplace(node, steps_.size());
+        steps_.push_back(std::move(step));
+    }
+
+    void evaluate(Step& step) {
+        const auto op = static_cast<std::size_t>(step.node->op());
+        if (op >= std::size(kRows)) refuse(step.node, "not an op of tensor-level graphs");
+        std::vector<const Value*> values;
+        for (const std::size_t source : step.sources) values.push_back(&steps_[source].value);
+        step.value = kRows[op].function(step.node, values);
+        for (const std::size_t source : step.sources)
+            if (--steps_[source].uses == 0) steps_[source].value = {};
+    }
+
+    std::vector<Step> steps_;
+    std::unordered_map<ir::Ref, std::size_t> positions_;
+};
+
+}  // namespace
+
+std::vector<ir::UOp> evaluate(std::span<const ir::UOp> roots) {
+    const std::vector<Value> values = Plan(roots).run(roots);
+    std::vector<ir::UOp> results;
+    for (std::size_t i = 0; i < roots.size(); ++i) {
+        const ir::Ref node = roots[i].get();
+        const std::size_t bytes = static_cast<std::size_t>(node->numel()) * size_of(node->dtype());
+        // A copy, since the value may lie in a Buffer that a later assignment changes.
+        std::shared_ptr<Memory> memory = Memory::allocate(DeviceId::REF, bytes);
+        if (bytes > 0) std::memcpy(memory->data(), values[i].as<std::byte>(), bytes);
+        results.push_back(make_buffer(node->dtype(), node->shape(), std::move(memory)));
+    }
+    return results;
+}
+
+}  // namespace sinter::runtime::ref

@@ -1,0 +1,132 @@
+// Reductions, running reductions and sums of windows: each is carried wide (element.h) and rounded
+// once at the end.
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+
+#include "ref/combine.h"
+#include "ref/functions.h"
+#include "ref/strided.h"
+
+namespace sinter::runtime::ref::eval {
+namespace {
+
+/// Combines every element of the source into the element of the result that `into` walks over at
+/// the same time.
+template <class E, ir::ReduceKind K>
+Value accumulate(ir::Ref node, const Value& source, const Track& into) {
+    const ir::Ref from = node->src(0);
+    const auto count = static_cast<std::size_t>(node->numel());
+    // Not a vector<bool>, whose elements are no bools.
+    const auto carry = std::make_unique<Carry<E>[]>(count);
+    std::fill_n(carry.get(), count, identity<E, K>());
+    const E* x = source.as<E>();
+    for_each_row<2>(from->shape(), {into, Track{0, dense_strides(from->shape())}},
+                    [&](const Offsets<2>& at, const Offsets<2>& step, std::int64_t n) {
+                        for (std::int64_t i = 0; i < n; ++i) {
+                            Carry<E>& c = carry[static_cast<std::size_t>(at[0] + i * step[0])];
+                            c = combine<K>(c, static_cast<Carry<E>>(load(x[at[1] + i * step[1]])));
+                        }
+                    });
+    Value out = allocate_for(node);
+    E* to = out.fill<E>();
+    for (std::size_t i = 0; i < count; ++i) to[i] = round_carry<E>(carry[i]);
+    return out;
+}
+
+Value accumulate(ir::Ref node, const Value& source, ir::ReduceKind kind, const Track& into) {
+    return with_combine(node, kind, [&]<class E, ir::ReduceKind K>() {
+        return accumulate<E, K>(node, source, into);
+    });
+}
+
+/// Elements before, along and after one axis.
+struct Lines {
+    Lines(std::span<const std::int64_t> shape, std::int64_t along) {
+        const auto axis = static_cast<std::size_t>(along);
+        for (std::size_t d = 0; d < axis; ++d) outer *= shape[d];
+        size = shape[axis];
+        for (std::size_t d = axis + 1; d < shape.size(); ++d) inner *= shape[d];
+    }
+    std::int64_t outer = 1, size = 0, inner = 1;
+};
+
+/// True if `x` takes the place of `best`: it is more extreme, or the first NaN.
+template <ir::ReduceKind K, class T>
+bool beyond(T x, T best) {
+    if constexpr (std::is_floating_point_v<T>) {
+        if (std::isnan(best)) return false;
+        if (std::isnan(x)) return true;
+    }
+    return K == ir::ReduceKind::Max ? best < x : x < best;
+}
+
+}  // namespace
+
+Value Reduce(ir::Ref node, Sources src) {
+    Track into{0, dense_strides(node->shape())};
+    for (const std::int64_t axis : node->args().subspan(1))
+        into.strides[static_cast<std::size_t>(axis)] = 0;
+    return accumulate(node, *src[0], static_cast<ir::ReduceKind>(node->arg(0)), into);
+}
+
+Value Fold(ir::Ref node, Sources src) {
+    const auto axis = static_cast<std::size_t>(node->arg(0));
+    const std::int64_t step = node->arg(2), dilation = node->arg(3);
+    Track into{0, dense_strides(node->shape())};
+    const std::int64_t along = into.strides[axis];
+    into.strides[axis] = along * step;
+    into.strides.push_back(along * dilation);
+    return accumulate(node, *src[0], ir::ReduceKind::Add, into);
+}
+
+Value ArgReduce(ir::Ref node, Sources src) {
+    const Lines lines(node->src(0)->shape(), node->arg(1));
+    if (lines.size == 0 && node->numel() > 0)
+        throw ValueError("ArgReduce: no position along axis " + std::to_string(node->arg(1)) +
+                         " of shape " + shape_text(node->src(0)->shape()) + ", which is empty");
+    Value out = allocate_for(node);
+    auto* to = out.fill<std::int64_t>();
+    const auto search = [&]<class E, ir::ReduceKind K>() {
+        const E* x = src[0]->as<E>();
+        for (std::int64_t o = 0; o < lines.outer; ++o)
+            for (std::int64_t i = 0; i < lines.inner; ++i) {
+                const E* line = x + o * lines.size * lines.inner + i;
+                std::int64_t best = 0;
+                for (std::int64_t j = 1; j < lines.size; ++j)
+                    if (beyond<K>(load(line[j * lines.inner]), load(line[best * lines.inner])))
+                        best = j;
+                to[o * lines.inner + i] = best;
+            }
+    };
+    with_element(node->src(0)->dtype(), [&]<class E>() {
+        if (static_cast<ir::ReduceKind>(node->arg(0)) == ir::ReduceKind::Max)
+            search.template operator()<E, ir::ReduceKind::Max>();
+        else
+            search.template operator()<E, ir::ReduceKind::Min>();
+    });
+    return out;
+}
+
+Value Scan(ir::Ref node, Sources src) {
+    const Lines lines(node->shape(), node->arg(1));
+    Value out = allocate_for(node);
+    return with_combine(
+        node, static_cast<ir::ReduceKind>(node->arg(0)), [&]<class E, ir::ReduceKind K>() {
+            const E* x = src[0]->as<E>();
+            E* to = out.fill<E>();
+            for (std::int64_t o = 0; o < lines.outer; ++o)
+                for (std::int64_t i = 0; i < lines.inner; ++i) {
+                    Carry<E> carry = identity<E, K>();
+                    for (std::int64_t j = 0; j < lines.size; ++j) {
+                        const std::int64_t at = (o * lines.size + j) * lines.inner + i;
+                        carry = combine<K>(carry, static_cast<Carry<E>>(load(x[at])));
+                        to[at] = round_carry<E>(carry);
+                    }
+                }
+            return out;
+        });
+}
+
+}  // namespace sinter::runtime::ref::eval

@@ -92,6 +92,14 @@ void check_arguments(const UOp& loss, std::span<const UOp> inputs, const UOp& se
                          "; only floats have gradients: cast it to f32");
     }
     for (std::size_t i = 0; i < inputs.size(); ++i) {
+        const Op op = inputs[i]->op();
+        if (op == Op::Const || op == Op::Bind) {
+            throw ValueError("gradient: input " + std::to_string(i) + " (" +
+                             std::string(name(inputs[i]->dtype())) + " of shape " +
+                             to_string(inputs[i]->shape()) +
+                             ") is a constant, of which all equal ones are one node; realize() it "
+                             "before use, so that it has memory of its own");
+        }
         if (is_float(inputs[i]->dtype())) continue;
         throw DTypeError("gradient: input " + std::to_string(i) + " of shape " +
                          to_string(inputs[i]->shape()) + " is " +

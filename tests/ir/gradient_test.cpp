@@ -120,6 +120,11 @@ TEST_CASE("integers have no gradients") {
     CHECK(says(message_of<DTypeError>(total(cast(x, f32)), x), "input 0 of shape [3] is i32"));
 }
 
+TEST_CASE("a constant cannot be told from equal ones, so it has no gradient") {
+    const UOp x = constant(f32, 3, Dims{2});
+    CHECK(says(message_of<ValueError>(total(binary(Op::Mul, x, x)), x), "is a constant"));
+}
+
 TEST_CASE("reaches tells what a gradient flows to") {
     const UOp a = leaf(f32, {3}), b = leaf(f32, {3}), c = leaf(f32, {3});
     const UOp candidates[] = {a, b, c};

@@ -19,7 +19,8 @@ namespace sinter::ir {
 /// `Abs` has 0 at 0, piecewise constant ops have 0 everywhere. Gradients do not flow through
 /// Detach, Bitcast, comparisons, integers or the memory of an Assign.
 ///
-/// Throws ValueError for an input that does not reach the loss, ShapeError for a loss of several
+/// Throws ValueError for an input that does not reach the loss or is a constant (equal constants
+/// are one node: what was computed from which is not known), ShapeError for a loss of several
 /// elements without a seed or a seed of another shape, DTypeError for a loss, input or seed of a
 /// wrong dtype.
 std::vector<UOp> gradient(const UOp& loss, std::span<const UOp> inputs, const UOp& seed = {});

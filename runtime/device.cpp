@@ -1,0 +1,35 @@
+#include <atomic>
+
+#include <sinter/ir/env.h>
+#include <sinter/ir/error.h>
+#include <sinter/runtime/realize.h>
+
+namespace sinter::runtime {
+namespace {
+
+constexpr std::string_view kNames[] = {"CPU", "REF", "CUDA"};
+
+constexpr std::int64_t kUnset = -1;
+std::atomic<std::int64_t> chosen{kUnset};  // by set_default_device
+
+}  // namespace
+
+std::string_view name(DeviceId device) { return kNames[static_cast<std::size_t>(device)]; }
+
+DeviceId parse_device(std::string_view word) {
+    if (word == "CPU") return DeviceId::CPU;
+    if (word == "REF") return DeviceId::REF;
+    throw DeviceError("no device \"" + std::string(word) + "\": the devices are CPU and REF");
+}
+
+DeviceId default_device() {
+    const std::int64_t device = chosen.load(std::memory_order_relaxed);
+    return device == kUnset ? parse_device(ir::env::text("DEVICE")) : static_cast<DeviceId>(device);
+}
+
+void set_default_device(DeviceId device) {
+    if (device != DeviceId::CPU && device != DeviceId::REF) parse_device(name(device));
+    chosen.store(static_cast<std::int64_t>(device), std::memory_order_relaxed);
+}
+
+}  // namespace sinter::runtime

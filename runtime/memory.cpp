@@ -1,0 +1,55 @@
+// Blocks of memory, and the Buffers that view them.
+
+#include <sinter/ir/error.h>
+#include <sinter/runtime/allocator.h>
+#include <sinter/runtime/realize.h>
+
+namespace sinter::runtime {
+
+std::shared_ptr<Memory> Memory::allocate(DeviceId device, std::size_t bytes) {
+    if (device == DeviceId::CUDA)
+        throw DeviceError("no memory on CUDA: the devices are CPU and REF");
+    Allocator& allocator = Allocator::instance();
+    void* data = allocator.allocate(bytes);
+    Memory* memory = nullptr;
+    try {
+        memory = new Memory(device, data, bytes, true);
+    } catch (...) {
+        allocator.free(data, bytes);
+        throw;
+    }
+    return std::shared_ptr<Memory>(memory);
+}
+
+std::shared_ptr<Memory> Memory::borrow(void* data, std::size_t bytes) {
+    return std::shared_ptr<Memory>(new Memory(DeviceId::CPU, data, bytes, false));
+}
+
+Memory::~Memory() {
+    if (owned_) Allocator::instance().free(data_, bytes_);
+}
+
+ir::UOp make_buffer(DType dtype, std::span<const std::int64_t> shape,
+                    std::shared_ptr<Memory> memory) {
+    ir::UOp node = ir::buffer(dtype, shape, static_cast<std::int64_t>(memory->device()));
+    const std::size_t needed = static_cast<std::size_t>(node->numel()) * size_of(dtype);
+    if (needed > memory->bytes())
+        throw InternalError("a buffer of " + std::to_string(needed) + " bytes over memory of " +
+                            std::to_string(memory->bytes()));
+    node->attach(std::make_unique<Storage>(std::move(memory)));
+    return node;
+}
+
+ir::UOp realized(const ir::UOp& node) {
+    if (node->is(ir::Op::Buffer)) return node;
+    const auto* done = static_cast<const Realized*>(node->attachment());
+    return done == nullptr ? ir::UOp() : done->buffer;
+}
+
+const Memory& memory_of(const ir::UOp& buffer) {
+    const ir::Attachment* storage = buffer->is(ir::Op::Buffer) ? buffer->attachment() : nullptr;
+    if (storage == nullptr) throw InternalError("no memory behind " + ir::describe(buffer.get()));
+    return *static_cast<const Storage*>(storage)->memory;
+}
+
+}  // namespace sinter::runtime

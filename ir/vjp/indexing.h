@@ -5,8 +5,17 @@
 
 namespace sinter::ir::vjp {
 
+/// One index a row (the class of a cross-entropy) is a choice along the axis: elementwise, so it
+/// fuses with what comes before, and costs no more than writing the zeros would.
 inline void Gather(Vjp& v) {
-    v.give(scatter(ReduceKind::Add, zeros_like(v.x()), v.x(1), v.g, v.y->arg(0)));
+    const UOp x = v.x(0), index = v.x(1);
+    const std::int64_t axis = v.y->arg(0);
+    if (index->shape()[axis] == 1) {
+        const UOp position = iota(index->dtype(), x->shape(), axis);
+        const UOp chosen = eq(position, expand_to(index, x->shape()));
+        return v.give(where(chosen, expand_to(v.g, x->shape()), zeros_like(x)));
+    }
+    v.give(scatter(ReduceKind::Add, zeros_like(x), index, v.g, axis));
 }
 
 /// Of several sources with one index the last stays: the gradient is its alone.

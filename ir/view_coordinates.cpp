@@ -64,11 +64,6 @@ void measure(const View& top, std::vector<Coordinate>& axes) {
 
 }  // namespace
 
-std::int64_t floor_div(std::int64_t a, std::int64_t b) {
-    const std::int64_t q = a / b;
-    return q * b != a && (a < 0) != (b < 0) ? q - 1 : q;
-}
-
 Coordinates unravel(const View& top, const View& below) {
     Coordinates c;
     c.offset = below.offset();

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <vector>
 
+#include <sinter/ir/affine.h>
 #include <sinter/ir/view.h>
 
 namespace sinter::ir {
@@ -34,7 +35,5 @@ struct Coordinates {
 /// Neither view may be never_valid(). Axes of `below` are joined where a carry would go from one
 /// into the other and the two are one axis with one stride.
 Coordinates unravel(const View& top, const View& below);
-
-std::int64_t floor_div(std::int64_t a, std::int64_t b);
 
 }  // namespace sinter::ir

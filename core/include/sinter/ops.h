@@ -1,0 +1,9 @@
+#pragma once
+// Every op.
+
+#include <sinter/activation.h>
+#include <sinter/create.h>
+#include <sinter/elementwise.h>
+#include <sinter/linalg.h>
+#include <sinter/movement.h>
+#include <sinter/reduce.h>

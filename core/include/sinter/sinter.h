@@ -1,0 +1,6 @@
+#pragma once
+// All of Sinter but the nn library: tensors, ops, devices, statistics.
+
+#include <sinter/ops.h>
+#include <sinter/stats.h>
+#include <sinter/tensor.h>

@@ -1,0 +1,245 @@
+#include <sinter/tensor.h>
+
+#include <cstring>
+#include <new>
+
+#include <sinter/create.h>
+#include <sinter/elementwise.h>
+#include <sinter/ir/arena.h>
+#include <sinter/runtime/realize.h>
+
+#include "call.h"
+#include "convert.h"
+
+namespace sinter {
+
+static_assert(sizeof(UOp) == sizeof(void*) && alignof(UOp) <= alignof(void*));
+
+std::string to_string(const Shape& shape) { return text(shape); }
+
+// --- the handle
+
+UOp& Tensor::handle() { return *std::launder(reinterpret_cast<UOp*>(storage_)); }
+const UOp& Tensor::handle() const { return *std::launder(reinterpret_cast<const UOp*>(storage_)); }
+
+Tensor::Tensor() { new (storage_) UOp(); }
+Tensor::Tensor(const Tensor& other) : device_(other.device_) { new (storage_) UOp(other.handle()); }
+Tensor::Tensor(Tensor&& other) noexcept : device_(other.device_) {
+    new (storage_) UOp(std::move(other.handle()));
+}
+Tensor& Tensor::operator=(const Tensor& other) {
+    handle() = other.handle();
+    device_ = other.device_;
+    return *this;
+}
+Tensor& Tensor::operator=(Tensor&& other) noexcept {
+    handle() = std::move(other.handle());
+    device_ = other.device_;
+    return *this;
+}
+Tensor::~Tensor() { handle().~UOp(); }
+
+Tensor::Tensor(UOp node) : Tensor(std::move(node), -2) {}
+Tensor::Tensor(UOp node, std::int64_t device) : device_(device) {
+    new (storage_) UOp(std::move(node));
+}
+
+bool Tensor::defined() const { return static_cast<bool>(handle()); }
+
+UOp Tensor::node(Where where) const {
+    const UOp& value = handle();
+    if (!value) {
+        const Call call("Tensor", where);
+        fail<ValueError>("this Tensor has no value yet: assign one first");
+    }
+    if (value->is(ir::Op::Assign))
+        if (UOp buffer = runtime::realized(value)) return buffer;
+    return value;
+}
+
+const Shape Tensor::shape() const {
+    const UOp value = node();
+    return Shape(value->shape().begin(), value->shape().end());
+}
+
+std::int64_t Tensor::size(std::int64_t axis, Where where) const {
+    const Call call("size", where);
+    const UOp value = node(where);
+    return value->shape()[static_cast<std::size_t>(checked_axis(axis, value->rank()))];
+}
+
+std::int64_t Tensor::ndim() const { return static_cast<std::int64_t>(node()->rank()); }
+std::int64_t Tensor::numel() const { return node()->numel(); }
+DType Tensor::dtype() const { return node()->dtype(); }
+
+Device Tensor::device() const {
+    if (device_ >= 0) return Device::from_id(device_);
+    if (device_ == -1) return default_device();
+    const UOp root = node();
+    const ir::Ref roots[] = {root.get()};
+    // The device of the first memory found; a Copy says where its value is, whatever lies below it.
+    std::int64_t found = -1;
+    for (const ir::Ref n : ir::toposort(roots)) {
+        if (n->is(ir::Op::Buffer)) found = n->arg(1);
+        if (n->is(ir::Op::Copy)) found = n->arg(0);
+    }
+    return found < 0 ? default_device() : Device::from_id(found);
+}
+
+// --- from C++ data
+
+Tensor::Tensor(const std::vector<bool>& values, Where where) : Tensor() {
+    const std::vector<std::uint8_t> bytes(values.begin(), values.end());
+    *this = from_host(bytes.data(), boolean, {count(values)}, where);
+}
+
+Tensor Tensor::scalar(const Scalar& value, DType dtype) {
+    return Tensor(scalar_node(value, dtype), -1);
+}
+
+Tensor Tensor::from_host(const void* data, DType dtype, const Shape& shape, Where where) {
+    const Call call("Tensor", where);
+    return from_data(data, shape, dtype, where);
+}
+
+Tensor Tensor::from_span(const void* data, std::size_t n, DType dtype, const Shape& shape,
+                         Where where) {
+    const Call call("Tensor", where);
+    const std::int64_t want = checked_numel(shape);
+    if (want != static_cast<std::int64_t>(n))
+        fail<ShapeError>(std::to_string(n) + " values do not fill " + text(shape) + ", which has " +
+                         text(want) + " elements");
+    return from_data(data, shape, dtype, where);
+}
+
+void Tensor::throw_uneven(Where where) {
+    const Call call("Tensor", where);
+    fail<ShapeError>("rows of a nested list must be equally long");
+}
+
+// --- running and reading
+
+Tensor& Tensor::realize(Where where) {
+    Tensor* const self[] = {this};
+    realize(std::span<Tensor* const>(self), where);
+    return *this;
+}
+
+void Tensor::realize(std::span<Tensor> tensors, Where where) {
+    std::vector<Tensor*> all;
+    for (Tensor& t : tensors) all.push_back(&t);
+    realize(std::span<Tensor* const>(all), where);
+}
+
+void Tensor::realize(std::span<Tensor* const> tensors, Where where) {
+    const Call call("realize", where);
+    std::vector<UOp> roots;
+    roots.reserve(tensors.size());
+    for (const Tensor* t : tensors) roots.push_back(t->node(where));
+    try {
+        runtime::realize(roots);
+    } catch (const IndexError& error) {
+        fail<IndexError>(error.what());
+    }
+    for (std::size_t i = 0; i < tensors.size(); ++i) {
+        UOp buffer = runtime::realized(roots[i]);
+        if (!buffer) throw InternalError("realize left " + text(roots[i]) + " without a value");
+        tensors[i]->device_ = buffer->arg(1);
+        tensors[i]->handle() = std::move(buffer);
+    }
+}
+
+namespace {
+
+// The node's memory, computed if need be.
+UOp in_memory(const UOp& node) {
+    if (UOp buffer = runtime::realized(node)) return buffer;
+    try {
+        runtime::realize(std::span<const UOp>(&node, 1));
+    } catch (const IndexError& error) {
+        fail<IndexError>(error.what());
+    }
+    UOp buffer = runtime::realized(node);
+    if (!buffer) throw InternalError("realize left " + text(node) + " without a value");
+    return buffer;
+}
+
+}  // namespace
+
+void Tensor::read(void* out, DType as, Where where) const {
+    const Call call("to_vector", where);
+    const UOp buffer = in_memory(node(where));
+    convert_elements(out, as, runtime::memory_of(buffer).data(), buffer->dtype(),
+                     static_cast<std::size_t>(buffer->numel()));
+}
+
+void Tensor::read_bytes(std::span<std::byte> out, Where where) const {
+    const Call call("read_bytes", where);
+    const UOp buffer = in_memory(node(where));
+    const std::size_t bytes = static_cast<std::size_t>(buffer->numel()) * size_of(buffer->dtype());
+    if (out.size() != bytes)
+        fail<ShapeError>(text(buffer) + " has " + std::to_string(bytes) + " bytes, the span " +
+                         std::to_string(out.size()));
+    if (bytes != 0) std::memcpy(out.data(), runtime::memory_of(buffer).data(), bytes);
+}
+
+void Tensor::require_one(Where where) const {
+    const Call call("item", where);
+    const UOp value = node(where);
+    if (value->numel() != 1)
+        fail<ShapeError>("needs exactly one element, the tensor is " + text(value));
+}
+
+// --- in place
+
+Tensor& Tensor::assign(const Arg& value) {
+    Call call("assign", value);
+    const UOp target = call.node(*this);
+    UOp source = value.tensor() == nullptr ? scalar_node(value.scalar(), target->dtype())
+                                           : ir::cast(call.node(*value.tensor()), target->dtype());
+    if (broadcast_shapes(target->shape(), source->shape()) != shape_of(target))
+        fail<ShapeError>("a value of shape " + text(source->shape()) + " does not fit into " +
+                         text(target));
+    *this = call.wrap(ir::assign(target, expand_to(source, target->shape())));
+    return *this;
+}
+
+namespace {
+
+// a op= b keeps a's dtype: a result of a higher kind is refused, as in PyTorch.
+void require_kept(const Tensor& before, const Tensor& after) {
+    const DType from = after.dtype(), to = before.dtype();
+    const bool narrows = (is_float(from) && !is_float(to)) || (is_integer(from) && to == boolean);
+    if (narrows)
+        fail<DTypeError>("the result is " + std::string(name(from)) + ", which a tensor of dtype " +
+                         std::string(name(to)) + " cannot keep");
+}
+
+}  // namespace
+
+Tensor& Tensor::operator+=(const Arg& b) {
+    const Call call("operator+=", b);
+    const Tensor value = add(*this, b);
+    require_kept(*this, value);
+    return assign(value);
+}
+Tensor& Tensor::operator-=(const Arg& b) {
+    const Call call("operator-=", b);
+    const Tensor value = sub(*this, b);
+    require_kept(*this, value);
+    return assign(value);
+}
+Tensor& Tensor::operator*=(const Arg& b) {
+    const Call call("operator*=", b);
+    const Tensor value = mul(*this, b);
+    require_kept(*this, value);
+    return assign(value);
+}
+Tensor& Tensor::operator/=(const Arg& b) {
+    const Call call("operator/=", b);
+    const Tensor value = div(*this, b);
+    require_kept(*this, value);
+    return assign(value);
+}
+
+}  // namespace sinter

@@ -1,0 +1,69 @@
+#pragma once
+// The math functions, each an expansion of a f32 or f64 value into basic ops. Accuracy:
+// docs/math.md.
+
+#include "decompose/value.h"
+
+namespace sinter::codegen::math {
+
+// exp.cpp
+Value exp(Value x);
+Value exp2(Value x);
+Value expm1(Value x);
+/// e^x 2^k for |k| <= 4, without overflow or underflow in between.
+Value exp_scaled(Value x, int k);
+/// e^x where |x| <= 80 (a NaN stays NaN): what is left when no result leaves the normal range.
+Value exp_bounded(Value x);
+
+// log.cpp
+Value log(Value x);
+Value log2(Value x);
+Value log1p(Value x);
+
+// hyperbolic.cpp
+Value sinh(Value x);
+Value cosh(Value x);
+Value tanh(Value x);
+
+// erf.cpp
+Value erf(Value x);
+
+// trigonometric.cpp
+Value sin(Value x);
+Value cos(Value x);
+Value tan(Value x);
+
+// inverse.cpp
+Value asin(Value x);
+Value acos(Value x);
+Value atan(Value x);
+Value atan2(Value y, Value x);
+
+// pow.cpp
+Value pow(Value x, Value y);
+
+// basic.cpp
+Value sign(Value x);
+Value recip(Value x);
+Value maximum(Value a, Value b);
+Value minimum(Value a, Value b);
+/// Half to even, towards -inf, +inf and 0: for targets without an instruction.
+Value round_by_addition(Value x);
+Value floor_by_addition(Value x);
+Value ceil_by_addition(Value x);
+Value trunc_by_addition(Value x);
+
+// integer.cpp
+Value floor_divide(Value a, Value b);
+Value floor_modulo(Value a, Value b);
+Value shift_left(Value x, Value n);
+Value shift_right(Value x, Value n);
+Value integer_abs(Value x);
+Value integer_sign(Value x);
+Value integer_maximum(Value a, Value b);
+Value integer_minimum(Value a, Value b);
+
+// cast.cpp
+Value cast(Value x, DType to);
+
+}  // namespace sinter::codegen::math

@@ -1,0 +1,157 @@
+// Sine, cosine, tangent. x = (q + r) pi/2 with q an integer and |r| <= 1/2: x 2/pi is formed
+// exactly enough that r has full relative accuracy even where x is close to a multiple of pi/2
+// (Payne and Hanek, 1983, in floating point: bits of 2/pi that only add multiples of 4 to x 2/pi
+// are left out, by the size of x). Then minimax polynomials in (r pi/2)^2.
+
+#include "decompose/functions.h"
+
+namespace sinter::codegen::math {
+namespace {
+
+constexpr double kHalfPi = 0x1.921fb54442d18p0;
+
+constexpr double kSin32[] = {-0.1666666716337204, 0.008333378471434116, -0.00019852562400046736,
+                             2.826345280482201e-06};
+constexpr double kCos32[] = {0.04166664555668831, -0.0013887297827750444, 2.4430084522464313e-05};
+constexpr double kTan32[] = {0.3333335220813751,   0.1333257108926773,   0.05407097935676575,
+                             0.021222606301307678, 0.010995552875101566, -0.00011876975622726604,
+                             0.004481558687984943};
+constexpr double kSin64[] = {
+    -0.16666666666666666,    0.008333333333333047,  -0.00019841269840973233, 2.755731908166058e-06,
+    -2.5052073384677636e-08, 1.605467568417429e-10, -7.409682327050955e-13,
+};
+constexpr double kCos64[] = {
+    0.041666666666666664,  -0.0013888888888888397,  2.480158730119466e-05, -2.7557319068835933e-07,
+    2.087672426376859e-09, -1.1467158188806823e-11, 4.607630346863811e-14,
+};
+
+// For |x| < 2^(47 - a): the bits of 2/pi from 2^a down, 29 + 29 + 53 of them. 24 bits of x times 29
+// is exact in f64. Bits above 2^a are left out: times x >= 2^(24 - a), which has no bit below 2^(1
+// - a), they are multiples of 4.
+struct Window {
+    double below;  // applies to |x| below this
+    double high, middle, low;
+};
+constexpr Window kTwoOverPi[] = {
+    {0x1p48, 0x1.45f306d000000p-1, 0x1.9391054000000p-30, 0x1.4fe13abe8fa9ap-59},
+    {0x1p71, 0x1.6e4e441000000p-24, 0x1.4a7f09c000000p-54, 0x1.5f47d4d377037p-82},
+    {0x1p94, 0x1.529fc20000000p-52, 0x1.d5f47d4000000p-78, 0x1.a6ee06db14acdp-107},
+    {0x1p117, 0x1.09d5f47000000p-70, 0x1.a9a6ee0000000p-99, 0x1.b6c52b3278872p-129},
+    {kInf, 0x1.f534dd8000000p-96, 0x1.036d8a5000000p-122, 0x1.993c439041fe5p-152},
+};
+
+constexpr double kShifter = 0x1.8p52;
+
+struct Quadrant {
+    Value q;  // low two bits count, as an integer
+    Value r;  // in radians
+    Value r_low;
+};
+
+Quadrant reduce32(Value x) {
+    const Value size = abs(x);
+    const Value wide = x.cast_to(DType::F64);
+    const auto select = [&](double Window::* part) {
+        Value result = wide.like(kTwoOverPi[4].*part);
+        for (int i = 3; i >= 0; --i)
+            result = where(size < kTwoOverPi[i].below, kTwoOverPi[i].*part, result);
+        return result;
+    };
+    const Value high = wide * select(&Window::high);
+    const Value middle = wide * select(&Window::middle);
+    const Value low = wide * select(&Window::low);
+    const Value shifted = (high + middle) + kShifter;
+    const Value q = shifted - kShifter;
+    const Value r = (((high - q) + middle) + low) * kHalfPi;
+    return {to_bits(shifted).cast_to(DType::I32), r.cast_to(DType::F32), x.like(0.0)};
+}
+
+struct Product {
+    Value high, low;
+};
+
+// x c as the exact sum of two values, for |x| < 2^900 (Dekker's product where there is no fma).
+Product two_product(Value x, double c) {
+    const Value product = x * c;
+    if (x.context().target.fma) return {product, fma(x, x.like(c), -product)};
+    // Veltkamp's splitting into halves of 26 bits.
+    constexpr double kSplit = 0x1p27 + 1;
+    const Value scaled = x * kSplit;
+    const Value x_high = scaled - (scaled - x), x_low = x - x_high;
+    const double c_scaled = c * kSplit;
+    const double c_high = c_scaled - (c_scaled - c), c_low = c - c_high;
+    return {product,
+            ((x_high * c_high - product) + x_high * c_low + x_low * c_high) + x_low * c_low};
+}
+
+Product two_sum(Value a, Value b) {
+    const Value sum = a + b;
+    const Value from_a = sum - b;
+    return {sum, (a - from_a) + (b - (sum - from_a))};
+}
+
+// Right for |x| < 2^46; beyond, q and r lose meaning and r is kept in bounds.
+Quadrant reduce64(Value x) {
+    const Product first = two_product(x, 0x1.45f306dc9c883p-1);
+    const Product second = two_product(x, -0x1.6b01ec5417056p-55);
+    const Value third = fma(x, -0x1.6447e493ad4cep-109, second.low);
+    const Value shifted = first.high + kShifter;
+    const Value q = shifted - kShifter;
+    const Product a = two_sum(first.high - q, first.low);
+    const Product b = two_sum(a.high, second.high);
+    const Value rest = (a.low + b.low) + third;
+    // (b.high + rest) pi/2, again in two parts.
+    const Product turn = two_sum(b.high, rest);
+    const Product radians = two_product(turn.high, kHalfPi);
+    const Value low = radians.low + fma(turn.low, kHalfPi, turn.high * 0x1.1a62633145c07p-54);
+    return {to_bits(shifted), radians.high, low};
+}
+
+Quadrant reduce(Value x) { return x.dtype() == DType::F64 ? reduce64(x) : reduce32(x); }
+
+Value sin_reduced(const Quadrant& part) {
+    const Value r = part.r, square = r * r;
+    if (r.dtype() == DType::F32) return fma(square * r, polynomial(square, kSin32), r);
+    return r + fma(square * r, polynomial(square, kSin64), part.r_low * (1.0 - square * 0.5));
+}
+
+Value cos_reduced(const Quadrant& part) {
+    const Value r = part.r, square = r * r;
+    if (r.dtype() == DType::F32) {
+        return fma(square * square, polynomial(square, kCos32), fma(square, -0.5, 1.0));
+    }
+    const Value half = square * 0.5;
+    const Value one_less = 1.0 - half;
+    const Value lost = (1.0 - one_less) - half;
+    return one_less + (lost + fma(square * square, polynomial(square, kCos64), -(r * part.r_low)));
+}
+
+// sin(x + turns pi/2)
+Value sine_of(Value x, int turns) {
+    const Quadrant part = reduce(x);
+    const Value q = turns == 0 ? part.q : part.q + part.q.like_bits(turns);
+    const Value odd = (q & q.like_bits(1)) != q.like_bits(0);
+    const Value result = where(odd, cos_reduced(part), sin_reduced(part));
+    const int width = static_cast<int>(8 * size_of(x.dtype()));
+    return flip_sign(result, q.shl(width - 2) & q.like_bits(sign_bit(x.dtype())));
+}
+
+}  // namespace
+
+Value sin(Value x) { return where(x == 0.0, x, sine_of(x, 0)); }
+Value cos(Value x) { return sine_of(x, 1); }
+
+// f32: tan r or -1 / tan r. f64: sine over cosine.
+Value tan(Value x) {
+    const Quadrant part = reduce(x);
+    const Value odd = (part.q & part.q.like_bits(1)) != part.q.like_bits(0);
+    if (x.dtype() == DType::F32) {
+        const Value square = part.r * part.r;
+        const Value even = fma(square * part.r, polynomial(square, kTan32), part.r);
+        return where(x == 0.0, x, where(odd, -1.0 / even, even));
+    }
+    const Value s = sin_reduced(part), c = cos_reduced(part);
+    return where(x == 0.0, x, where(odd, -c, s) / where(odd, s, c));
+}
+
+}  // namespace sinter::codegen::math

@@ -8,29 +8,54 @@
 
 #include "ref/element.h"
 #include "ref/functions.h"
+#include "ref/spread.h"
 
 namespace sinter::runtime::ref {
 
-struct TakesAll {
+/// Rounded right on every device, unless the function says otherwise.
+struct Exact {
+    static constexpr bool exact = true;
+};
+
+struct TakesAll : Exact {
     template <class E>
     static constexpr bool takes = true;
 };
-struct TakesNumbers {
+struct TakesNumbers : Exact {
     template <class E>
     static constexpr bool takes = !is_bool_element<E>;
 };
-struct TakesIntegers {
+struct TakesIntegers : Exact {
     template <class E>
     static constexpr bool takes = is_int_element<E>;
 };
-struct TakesFloats {
+struct TakesFloats : Exact {
     template <class E>
     static constexpr bool takes = is_float_element<E>;
 };
-struct TakesBits {
+struct TakesBits : Exact {
     template <class E>
     static constexpr bool takes = !is_float_element<E>;
 };
+
+/// Functions of floats that no device rounds right in every last place.
+struct Approximate : TakesFloats {
+    static constexpr bool exact = false;
+};
+
+/// out[i] = apply(i), rounded once; blurred while there is noise.
+template <class F, class E, class Apply>
+void fill_each(ir::Ref node, E* out, Apply&& apply) {
+    const std::int64_t n = node->numel();
+    if constexpr (!F::exact) {
+        if (const Noise* noise = Noise::active()) {
+            for (std::int64_t i = 0; i < n; ++i)
+                out[i] = store<E>(blur_function<E>(*noise, apply(i), i));
+            return;
+        }
+    }
+    for (std::int64_t i = 0; i < n; ++i) out[i] = store<E>(apply(i));
+}
 
 /// node[i] = F(x[i])
 template <class F>
@@ -38,10 +63,8 @@ Value map_unary(ir::Ref node, Sources src) {
     return with_element(node->dtype(), [&]<class E>() -> Value {
         if constexpr (F::template takes<E>) {
             Value out = allocate_for(node);
-            E* to = out.fill<E>();
             const E* x = src[0]->as<E>();
-            for (std::int64_t i = 0, n = node->numel(); i < n; ++i)
-                to[i] = store<E>(F::apply(load(x[i])));
+            fill_each<F>(node, out.fill<E>(), [&](std::int64_t i) { return F::apply(load(x[i])); });
             return out;
         } else {
             refuse(node, "the op does not take this dtype");
@@ -55,10 +78,9 @@ Value map_binary(ir::Ref node, Sources src) {
     return with_element(node->dtype(), [&]<class E>() -> Value {
         if constexpr (F::template takes<E>) {
             Value out = allocate_for(node);
-            E* to = out.fill<E>();
             const E *a = src[0]->as<E>(), *b = src[1]->as<E>();
-            for (std::int64_t i = 0, n = node->numel(); i < n; ++i)
-                to[i] = store<E>(F::apply(load(a[i]), load(b[i])));
+            fill_each<F>(node, out.fill<E>(),
+                         [&](std::int64_t i) { return F::apply(load(a[i]), load(b[i])); });
             return out;
         } else {
             refuse(node, "the op does not take this dtype");

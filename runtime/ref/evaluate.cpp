@@ -1,6 +1,7 @@
 // The walk over a graph: sources first, each value freed after its last use.
 
 #include <sinter/ir/error.h>
+#include <sinter/runtime/noise.h>
 #include <sinter/runtime/realize.h>
 
 #include <cstring>
@@ -101,6 +102,7 @@ private:
         if (op >= std::size(kRows)) refuse(step.node, "not an op of tensor-level graphs");
         std::vector<const Value*> values;
         for (const std::size_t source : step.sources) values.push_back(&steps_[source].value);
+        if (Noise* noise = Noise::active()) noise->next_node();
         step.value = kRows[op].function(step.node, values);
         for (const std::size_t source : step.sources)
             if (--steps_[source].uses == 0) steps_[source].value = {};

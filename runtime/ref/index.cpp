@@ -2,9 +2,11 @@
 
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include "ref/combine.h"
 #include "ref/functions.h"
+#include "ref/spread.h"
 #include "ref/strided.h"
 
 namespace sinter::runtime::ref::eval {
@@ -53,16 +55,25 @@ Value scatter(ir::Ref node, Sources src) {
     const E *base = src[0]->as<E>(), *x = src[2]->as<E>();
     const I* index = src[1]->as<I>();
     for (std::size_t i = 0; i < count; ++i) carry[i] = static_cast<Carry<E>>(load(base[i]));
+    const Noise* noise = is_float_element<E> ? Noise::active() : nullptr;
+    std::vector<Terms<E>> terms(noise != nullptr ? count : 0);
+    for (std::size_t i = 0; i < terms.size(); ++i) terms[i].add(static_cast<double>(load(base[i])));
     for_each_row<2>(
         node->src(1)->shape(), {to.index, to.addressed},
         [&](const Offsets<2>& at, const Offsets<2>& step, std::int64_t n) {
             for (std::int64_t i = 0; i < n; ++i) {
                 const std::int64_t from = at[0] + i * step[0];
                 const std::int64_t j = checked(node, "scatter", index[from], to.axis, to.bound);
-                Carry<E>& c = carry[static_cast<std::size_t>(at[1] + i * step[1] + j * to.along)];
-                c = combine<K>(c, static_cast<Carry<E>>(load(x[from])));
+                const auto into = static_cast<std::size_t>(at[1] + i * step[1] + j * to.along);
+                carry[into] = combine<K>(carry[into], static_cast<Carry<E>>(load(x[from])));
+                if (noise != nullptr) terms[into].add(static_cast<double>(load(x[from])));
             }
         });
+    if constexpr (is_float_element<E>)
+        for (std::size_t i = 0; i < terms.size(); ++i)
+            if (terms[i].count > 1)
+                carry[i] =
+                    blur_carry<E, K>(*noise, carry[i], terms[i], static_cast<std::int64_t>(i));
     Value out = allocate_for(node);
     E* result = out.fill<E>();
     for (std::size_t i = 0; i < count; ++i) result[i] = round_carry<E>(carry[i]);

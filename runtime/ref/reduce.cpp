@@ -4,9 +4,11 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
+#include <vector>
 
 #include "ref/combine.h"
 #include "ref/functions.h"
+#include "ref/spread.h"
 #include "ref/strided.h"
 
 namespace sinter::runtime::ref::eval {
@@ -29,6 +31,20 @@ Value accumulate(ir::Ref node, const Value& source, const Track& into) {
                             c = combine<K>(c, static_cast<Carry<E>>(load(x[at[1] + i * step[1]])));
                         }
                     });
+    if constexpr (is_float_element<E>) {
+        if (const Noise* noise = Noise::active()) {
+            std::vector<Terms<E>> terms(count);
+            for_each_row<2>(from->shape(), {into, Track{0, dense_strides(from->shape())}},
+                            [&](const Offsets<2>& at, const Offsets<2>& step, std::int64_t n) {
+                                for (std::int64_t i = 0; i < n; ++i)
+                                    terms[static_cast<std::size_t>(at[0] + i * step[0])].add(
+                                        load(x[at[1] + i * step[1]]));
+                            });
+            for (std::size_t i = 0; i < count; ++i)
+                carry[i] =
+                    blur_carry<E, K>(*noise, carry[i], terms[i], static_cast<std::int64_t>(i));
+        }
+    }
     Value out = allocate_for(node);
     E* to = out.fill<E>();
     for (std::size_t i = 0; i < count; ++i) to[i] = round_carry<E>(carry[i]);
@@ -112,6 +128,7 @@ Value ArgReduce(ir::Ref node, Sources src) {
 Value Scan(ir::Ref node, Sources src) {
     const Lines lines(node->shape(), node->arg(1));
     Value out = allocate_for(node);
+    [[maybe_unused]] const Noise* noise = Noise::active();
     return with_combine(
         node, static_cast<ir::ReduceKind>(node->arg(0)), [&]<class E, ir::ReduceKind K>() {
             const E* x = src[0]->as<E>();
@@ -119,10 +136,16 @@ Value Scan(ir::Ref node, Sources src) {
             for (std::int64_t o = 0; o < lines.outer; ++o)
                 for (std::int64_t i = 0; i < lines.inner; ++i) {
                     Carry<E> carry = identity<E, K>();
+                    [[maybe_unused]] Terms<E> terms;
                     for (std::int64_t j = 0; j < lines.size; ++j) {
                         const std::int64_t at = (o * lines.size + j) * lines.inner + i;
                         carry = combine<K>(carry, static_cast<Carry<E>>(load(x[at])));
                         to[at] = round_carry<E>(carry);
+                        if constexpr (is_float_element<E>) {
+                            if (noise == nullptr) continue;
+                            terms.add(load(x[at]));
+                            to[at] = round_carry<E>(blur_carry<E, K>(*noise, carry, terms, at));
+                        }
                     }
                 }
             return out;

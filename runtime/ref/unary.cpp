@@ -48,33 +48,33 @@ struct Sign : TakesNumbers {
 };
 
 // A function of floats, computed by the C library in double.
-#define SINTER_REF_MATH(name, expression)                    \
-    struct name : TakesFloats {                              \
+#define SINTER_REF_MATH(name, Domain, expression)            \
+    struct name : Domain {                                   \
         static double apply(double x) { return expression; } \
     }
 
-SINTER_REF_MATH(Floor, std::floor(x));
-SINTER_REF_MATH(Ceil, std::ceil(x));
-SINTER_REF_MATH(Trunc, std::trunc(x));
-SINTER_REF_MATH(Round, std::nearbyint(x));  // the default rounding mode: half to even
-SINTER_REF_MATH(Recip, 1.0 / x);
-SINTER_REF_MATH(Sqrt, std::sqrt(x));
-SINTER_REF_MATH(Exp, std::exp(x));
-SINTER_REF_MATH(Exp2, std::exp2(x));
-SINTER_REF_MATH(Expm1, std::expm1(x));
-SINTER_REF_MATH(Log, std::log(x));
-SINTER_REF_MATH(Log2, std::log2(x));
-SINTER_REF_MATH(Log1p, std::log1p(x));
-SINTER_REF_MATH(Sin, std::sin(x));
-SINTER_REF_MATH(Cos, std::cos(x));
-SINTER_REF_MATH(Tan, std::tan(x));
-SINTER_REF_MATH(Asin, std::asin(x));
-SINTER_REF_MATH(Acos, std::acos(x));
-SINTER_REF_MATH(Atan, std::atan(x));
-SINTER_REF_MATH(Sinh, std::sinh(x));
-SINTER_REF_MATH(Cosh, std::cosh(x));
-SINTER_REF_MATH(Tanh, std::tanh(x));
-SINTER_REF_MATH(Erf, std::erf(x));
+SINTER_REF_MATH(Floor, TakesFloats, std::floor(x));
+SINTER_REF_MATH(Ceil, TakesFloats, std::ceil(x));
+SINTER_REF_MATH(Trunc, TakesFloats, std::trunc(x));
+SINTER_REF_MATH(Round, TakesFloats, std::nearbyint(x));  // the default mode: half to even
+SINTER_REF_MATH(Recip, TakesFloats, 1.0 / x);
+SINTER_REF_MATH(Sqrt, TakesFloats, std::sqrt(x));
+SINTER_REF_MATH(Exp, Approximate, std::exp(x));
+SINTER_REF_MATH(Exp2, Approximate, std::exp2(x));
+SINTER_REF_MATH(Expm1, Approximate, std::expm1(x));
+SINTER_REF_MATH(Log, Approximate, std::log(x));
+SINTER_REF_MATH(Log2, Approximate, std::log2(x));
+SINTER_REF_MATH(Log1p, Approximate, std::log1p(x));
+SINTER_REF_MATH(Sin, Approximate, std::sin(x));
+SINTER_REF_MATH(Cos, Approximate, std::cos(x));
+SINTER_REF_MATH(Tan, Approximate, std::tan(x));
+SINTER_REF_MATH(Asin, Approximate, std::asin(x));
+SINTER_REF_MATH(Acos, Approximate, std::acos(x));
+SINTER_REF_MATH(Atan, Approximate, std::atan(x));
+SINTER_REF_MATH(Sinh, Approximate, std::sinh(x));
+SINTER_REF_MATH(Cosh, Approximate, std::cosh(x));
+SINTER_REF_MATH(Tanh, Approximate, std::tanh(x));
+SINTER_REF_MATH(Erf, Approximate, std::erf(x));
 
 #undef SINTER_REF_MATH
 

@@ -1,0 +1,37 @@
+#pragma once
+// Rounding errors at random on REF, to learn how much a result may differ between devices.
+
+#include <cstdint>
+
+namespace sinter::runtime::ref {
+
+/// While one lives, evaluations on REF in this thread put a small random error into every result
+/// that another device need not have to the last bit: functions other than + - * / sqrt a few units
+/// in the last place, sums and products what another order of their terms may give. Everything that
+/// is exact everywhere stays exact. Where the order decides about overflow, the result is NaN.
+///
+/// The spread of several such runs bounds, element by element, what two right results may differ
+/// by, with the program's own conditioning, ties and jumps in it: Parker, "Monte Carlo arithmetic"
+/// (1997).
+class Noise {
+public:
+    /// Equal seeds give equal errors for equal graphs.
+    explicit Noise(std::uint64_t seed);
+    ~Noise();
+    Noise(const Noise&) = delete;
+    Noise& operator=(const Noise&) = delete;
+
+    /// The one that is alive in this thread, or null.
+    static Noise* active();
+    /// The next node's errors are drawn afresh.
+    void next_node() { ++node_; }
+    /// ±[1/2, 1), the same for the same seed, node and element.
+    double draw(std::uint64_t element) const;
+
+private:
+    std::uint64_t seed_;
+    std::uint64_t node_ = 0;
+    Noise* outer_;
+};
+
+}  // namespace sinter::runtime::ref

@@ -1,0 +1,101 @@
+#pragma once
+// How far right results of an inexact function may lie apart, for `Noise`.
+
+#include <sinter/runtime/noise.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "ref/combine.h"
+
+namespace sinter::runtime::ref {
+
+/// The type that a device computes an element in: 16-bit floats in f32.
+template <class E>
+using Machine = std::conditional_t<std::is_same_v<E, double>, double, float>;
+
+/// The distance from 1 to the next number of that type.
+template <class E>
+inline constexpr double kEpsilon = static_cast<double>(std::numeric_limits<Machine<E>>::epsilon());
+
+/// What a device's exp, sin, pow, … may be off by, in units in the last place.
+inline constexpr double kFunctionUlps = 4;
+
+/// A function's value before it is rounded to the element, with an error.
+template <class E>
+double blur_function(const Noise& noise, double y, std::int64_t i) {
+    using Limits = std::numeric_limits<Machine<E>>;
+    if (y == 0 || !std::isfinite(y)) return y;
+    const double error = noise.draw(static_cast<std::uint64_t>(i)) * kFunctionUlps;
+    // Below the smallest normal number an ulp no longer shrinks with the value.
+    const double scale = std::max(std::fabs(y), static_cast<double>(Limits::min()));
+    return y + error * kEpsilon<E> * scale;
+}
+
+/// Max and Min may return either of two zeros.
+inline double blur_zero(const Noise& noise, double y, std::int64_t i) {
+    if (y != 0) return y;
+    return std::copysign(0.0, noise.draw(static_cast<std::uint64_t>(i)));
+}
+
+/// What decides how much the order of the terms matters to their sum or product.
+template <class E>
+struct Terms {
+    std::int64_t count = 0;
+    double sum = 0;                                  // of magnitudes
+    int last_bit = std::numeric_limits<int>::max();  // exponent of the lowest set bit of any
+    double grow = 0, fade = 0;                       // log2 of the factors above and below 1
+    bool special = false;                            // any zero, infinity or NaN
+
+    void add(double x) {
+        ++count;
+        if (x == 0 || !std::isfinite(x)) {
+            special = true;
+            return;
+        }
+        const double magnitude = std::fabs(x);
+        sum += magnitude;
+        const double exponent = std::log2(magnitude);
+        (exponent > 0 ? grow : fade) += exponent;
+        int power;
+        const double fraction = std::frexp(magnitude, &power);
+        const auto digits = static_cast<std::uint64_t>(std::ldexp(fraction, 53));
+        last_bit = std::min(last_bit, power - 53 + __builtin_ctzll(digits));
+    }
+};
+
+/// A carried sum, product or extreme with an error that another order of its terms may make.
+template <class E, ir::ReduceKind K>
+Carry<E> blur_carry(const Noise& noise, Carry<E> carry, const Terms<E>& terms, std::int64_t i) {
+    using Limits = std::numeric_limits<Machine<E>>;
+    using T = Carry<E>;
+    constexpr T kUnknown = std::numeric_limits<T>::quiet_NaN();
+    if (terms.count <= 1 && carry != 0) return carry;
+    const double draw = noise.draw(static_cast<std::uint64_t>(i));
+    const auto n = static_cast<double>(terms.count);
+    if (carry == 0 && K != ir::ReduceKind::Set && !(K == ir::ReduceKind::Add && terms.sum > 0))
+        carry = std::copysign(T{0}, static_cast<T>(draw));  // which of the zeros is open
+    if constexpr (K == ir::ReduceKind::Add) {
+        if (terms.sum >= static_cast<double>(Limits::max()) / 2)
+            return std::isnan(carry) ? carry : kUnknown;
+        if (!std::isfinite(carry) || terms.sum == 0) return carry;
+        // Multiples of one power of two whose sums all fit add up exactly. The margin of 12 bits
+        // keeps rounded products out that end in zeros by chance: a device may add the products
+        // unrounded.
+        if (terms.sum <= std::ldexp(1.0, terms.last_bit + Limits::digits - 12))
+            return carry == 0 ? std::copysign(T{0}, static_cast<T>(draw)) : carry;
+        return carry + static_cast<T>(draw * kEpsilon<E> * terms.sum * (1 + std::sqrt(n) / 4));
+    } else if constexpr (K == ir::ReduceKind::Mul) {
+        if (std::isnan(carry)) return carry;
+        if (terms.grow > Limits::max_exponent - 1 || terms.fade < Limits::min_exponent + 1)
+            return kUnknown;
+        if (carry == 0 || !std::isfinite(carry)) return carry;
+        if (terms.last_bit >= 0 && terms.grow < Limits::digits - 12) return carry;
+        return carry + carry * static_cast<T>(draw * kEpsilon<E> * n);
+    } else {
+        return carry;
+    }
+}
+
+}  // namespace sinter::runtime::ref

@@ -1,0 +1,75 @@
+// Noise on REF: what may differ between devices does, everything else stays exact.
+
+#include <sinter/runtime/noise.h>
+
+#include "ref_support.h"
+
+using namespace sinter;
+using namespace sinter::test;
+using ir::Op;
+using ir::ReduceKind;
+using runtime::ref::Noise;
+
+namespace {
+
+using Ints = std::vector<std::int64_t>;
+
+std::string noisy(const ir::UOp& node, std::uint64_t seed = 1) {
+    const Noise noise(seed);
+    return ref(node);
+}
+
+}  // namespace
+
+TEST_CASE("noise leaves what is exact on every device as it is") {
+    const ir::UOp x = vec(f32, {0.1, -2.7, 3e8, kNaN, kInf, 0}),
+                  y = vec(f32, {3.3, 1e-20, -7, 1, 2, 0.5});
+    for (const Op op : {Op::Add, Op::Sub, Op::Mul, Op::Div, Op::Max, Op::Lt}) {
+        CAPTURE(ir::name(op));
+        CHECK(noisy(ir::binary(op, x, y)) == ref(ir::binary(op, x, y)));
+    }
+    for (const Op op : {Op::Neg, Op::Sqrt, Op::Recip, Op::Floor, Op::Round}) {
+        CAPTURE(ir::name(op));
+        CHECK(noisy(ir::unary(op, x)) == ref(ir::unary(op, x)));
+    }
+    // Sums of small multiples of one number are exact in any order, in integers as in floats.
+    const ir::UOp grid = vec(f32, {0.25, -1.5, 7, 0.75}), ints = vec(i32, {5, -7, 100, 2});
+    for (const ReduceKind kind : {ReduceKind::Add, ReduceKind::Max, ReduceKind::Min}) {
+        CHECK(noisy(ir::reduce(kind, grid, Ints{0})) == ref(ir::reduce(kind, grid, Ints{0})));
+        CHECK(noisy(ir::reduce(kind, ints, Ints{0})) == ref(ir::reduce(kind, ints, Ints{0})));
+    }
+    const ir::UOp whole = vec(f32, {2, 3, 5});
+    CHECK(noisy(ir::reduce(ReduceKind::Mul, whole, Ints{0})) == "30");
+}
+
+TEST_CASE("noise moves functions and sums by about their rounding error") {
+    const auto error = [](const ir::UOp& node, double exact) {
+        return std::fabs(std::stod(noisy(node)) - exact);
+    };
+    const double e = std::exp(1.0), f = 0x1p-23, d = 0x1p-52;
+    CHECK(error(ir::unary(Op::Exp, vec(f32, {1})), e) > f * e);
+    CHECK(error(ir::unary(Op::Exp, vec(f32, {1})), e) < 5 * f * e);
+    CHECK(error(ir::unary(Op::Exp, vec(f64, {1})), e) > d * e);
+    CHECK(error(ir::unary(Op::Exp, vec(f64, {1})), e) < 5 * d * e);
+    // Far from a tie between two f16, an error in f32 is rounded away.
+    CHECK(noisy(ir::unary(Op::Exp, vec(f16, {1}))) == ref(ir::unary(Op::Exp, vec(f16, {1}))));
+    // A sum that cancels has the error of its terms, not of its result.
+    const ir::UOp x = vec(f32, {1.0 / 3, 1e-3, -1.0 / 3});
+    const double sum = std::stod(ref(ir::reduce(ReduceKind::Add, x, Ints{0})));
+    CHECK(error(ir::reduce(ReduceKind::Add, x, Ints{0}), sum) > 0.2 * f);
+    CHECK(error(ir::reduce(ReduceKind::Add, x, Ints{0}), sum) < 2 * f);
+    CHECK(noisy(ir::scan(ReduceKind::Add, x, 0)) != ref(ir::scan(ReduceKind::Add, x, 0)));
+}
+
+TEST_CASE("noise is NaN where the order of terms decides about overflow") {
+    CHECK(noisy(ir::reduce(ReduceKind::Mul, vec(f32, {1e30, 1e30, 1e-30}), Ints{0})) == "nan");
+    CHECK(noisy(ir::reduce(ReduceKind::Add, vec(f32, {3e38, 3e38, -3e38}), Ints{0})) == "nan");
+    CHECK(noisy(ir::reduce(ReduceKind::Add, vec(f32, {kInf, 1}), Ints{0})) == "inf");
+}
+
+TEST_CASE("the same seed gives the same noise, another seed another") {
+    const ir::UOp x = ir::unary(Op::Exp, vec(f64, {1, 2, 3}));
+    CHECK(noisy(x, 7) == noisy(x, 7));
+    CHECK(noisy(x, 7) != noisy(x, 8));
+    CHECK(noisy(x, 7) != ref(x));
+}

@@ -30,7 +30,7 @@ void check(const LoaderOptions& options, std::size_t values, std::size_t sample_
     }
 }
 
-std::size_t product(const std::vector<std::int64_t>& shape) {
+std::size_t product(const Shape& shape) {
     return static_cast<std::size_t>(
         std::accumulate(shape.begin(), shape.end(), std::int64_t{1}, std::multiplies<>()));
 }
@@ -50,10 +50,10 @@ DataLoader::DataLoader(const ImageSet& images, const LoaderOptions& options, Pix
     start_epoch(0);
 }
 
-DataLoader::DataLoader(std::vector<float> samples, std::vector<std::int64_t> sample_shape,
+DataLoader::DataLoader(std::vector<float> samples, const Shape& sample_shape,
                        std::vector<std::int32_t> labels, const LoaderOptions& options)
     : samples_(std::move(samples)),
-      sample_shape_(std::move(sample_shape)),
+      sample_shape_(sample_shape),
       sample_size_(product(sample_shape_)),
       labels_(std::move(labels)),
       options_(options) {
@@ -103,6 +103,23 @@ bool DataLoader::next(HostBatch& batch) {
     }
     at_ += count;
     return true;
+}
+
+DataLoader::Iterator DataLoader::begin() {
+    if (at_ != 0) start_epoch(epoch_ + 1);
+    return Iterator(this);
+}
+
+DataLoader::Iterator& DataLoader::Iterator::operator++() {
+    if (!loader_->next(host_)) {
+        loader_ = nullptr;
+        return *this;
+    }
+    Shape shape{host_.count};
+    shape.insert(shape.end(), loader_->sample_shape_.begin(), loader_->sample_shape_.end());
+    batch_.x = Tensor(std::span<const float>(host_.x), shape);
+    batch_.y = Tensor(std::span<const std::int32_t>(host_.y), {host_.count});
+    return *this;
 }
 
 }  // namespace sinter::nn

@@ -96,7 +96,7 @@ TEST_CASE("shuffling puts samples anywhere") {
 TEST_CASE("pixels are scaled as asked") {
     const ImageSet set{2, 1, 2, {0, 255, 51, 102}, {3, 4}};
     DataLoader loader(set, {.batch = 2, .shuffle = false}, {.mean = .2f, .std = .5f});
-    CHECK(loader.sample_shape() == std::vector<std::int64_t>{1, 1, 2});
+    CHECK(loader.sample_shape() == Shape{1, 1, 2});
     HostBatch batch;
     REQUIRE(loader.next(batch));
     CHECK(batch.x[0] == doctest::Approx(-.4));
@@ -104,6 +104,33 @@ TEST_CASE("pixels are scaled as asked") {
     CHECK(batch.x[2] == doctest::Approx(0).epsilon(1e-6));
     CHECK(batch.x[3] == doctest::Approx(.4));
     CHECK(batch.y == std::vector<std::int32_t>{3, 4});
+}
+
+TEST_CASE("a range-for over a loader is one epoch of tensors") {
+    DataLoader loader = numbers(10, {.batch = 4, .seed = 2}),
+               twin = numbers(10, {.batch = 4, .seed = 2});
+    for (int epoch = 0; epoch < 2; ++epoch) {
+        const auto expected = walk(twin);
+        std::size_t n = 0;
+        for (const Batch& batch : loader) {
+            REQUIRE(n < expected.size());
+            CHECK(batch.x.dtype() == f32);
+            CHECK(batch.y.dtype() == i32);
+            CHECK(batch.x.shape() == Shape{static_cast<std::int64_t>(expected[n].size()), 2});
+            CHECK(batch.y.to_vector<std::int32_t>() == expected[n]);
+            CHECK(batch.x.to_vector<float>()[2] == static_cast<float>(expected[n][1]));
+            ++n;
+        }
+        CHECK(n == expected.size());
+    }
+    // A walk that was left early is not taken up again.
+    for (const Batch& batch : loader) {
+        CHECK(batch.y.numel() == 4);
+        break;
+    }
+    CHECK(loader.epoch() == 2);
+    twin.start_epoch(3);
+    CHECK((*loader.begin()).y.to_vector<std::int32_t>() == walk(twin)[0]);
 }
 
 TEST_CASE("a loader refuses sizes that do not agree") {

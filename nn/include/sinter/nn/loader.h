@@ -8,6 +8,7 @@
 #include <vector>
 
 #include <sinter/nn/image_set.h>
+#include <sinter/tensor.h>
 
 namespace sinter::nn {
 
@@ -16,6 +17,11 @@ struct HostBatch {
     std::vector<float> x;         ///< [count, sample shape…], row-major
     std::vector<std::int32_t> y;  ///< [count]
     std::int64_t count = 0;
+};
+
+/// The same as tensors on default_device(): x is f32 [count, sample shape…], y is i32 [count].
+struct Batch {
+    Tensor x, y;
 };
 
 struct LoaderOptions {
@@ -30,8 +36,10 @@ struct PixelScale {
     float mean = 0, std = 1;
 };
 
-/// Goes over a data set in batches. Each walk (`for (const HostBatch& batch : loader.host())`, or
-/// next()) is an epoch with an order of its own, given by the seed and the epoch's number alone.
+/// Goes over a data set in batches. Each walk is an epoch with an order of its own, given by the
+/// seed and the epoch's number alone:
+///
+///     for (const Batch& batch : loader) train(batch.x, batch.y);
 class DataLoader {
 public:
     /// Images as samples of [1, height, width]. Throws ValueError for a batch below 1 or a set
@@ -39,13 +47,13 @@ public:
     explicit DataLoader(const ImageSet& images, const LoaderOptions& options = {},
                         PixelScale scale = {});
     /// Samples of any shape. Throws ValueError where samples, shape and labels do not agree.
-    DataLoader(std::vector<float> samples, std::vector<std::int64_t> sample_shape,
+    DataLoader(std::vector<float> samples, const Shape& sample_shape,
                std::vector<std::int32_t> labels, const LoaderOptions& options = {});
 
     std::int64_t sample_count() const { return static_cast<std::int64_t>(labels_.size()); }
     /// Batches of one epoch.
     std::int64_t batch_count() const;
-    const std::vector<std::int64_t>& sample_shape() const { return sample_shape_; }
+    const Shape& sample_shape() const { return sample_shape_; }
 
     /// Starts epoch `epoch`; the first is 0, and the next follows by itself.
     void start_epoch(std::int64_t epoch);
@@ -54,13 +62,35 @@ public:
     /// begins.
     bool next(HostBatch& batch);
 
+    /// Walks over one epoch; made by begin().
+    class Iterator {
+    public:
+        using value_type = Batch;
+        using difference_type = std::ptrdiff_t;
+        using iterator_category = std::input_iterator_tag;
+        const Batch& operator*() const { return batch_; }
+        const Batch* operator->() const { return &batch_; }
+        Iterator& operator++();
+        friend bool operator==(const Iterator& it, std::default_sentinel_t) { return !it.loader_; }
+
+    private:
+        friend class DataLoader;
+        explicit Iterator(DataLoader* loader) : loader_(loader) { ++*this; }
+        DataLoader* loader_;  // null at the end
+        HostBatch host_;
+        Batch batch_;
+    };
+    /// The first batch of the epoch, or of the next one where this one has begun.
+    Iterator begin();
+    std::default_sentinel_t end() const { return {}; }
+
 private:
     void gather(std::size_t sample, float* out) const;
 
     std::vector<float> samples_;        // either these
     std::vector<std::uint8_t> pixels_;  // or these, through the table
     std::vector<float> of_pixel_;
-    std::vector<std::int64_t> sample_shape_;
+    Shape sample_shape_;
     std::size_t sample_size_ = 1;
     std::vector<std::int32_t> labels_;
     LoaderOptions options_;

@@ -178,7 +178,7 @@ Tensor threshold(const Arg& x, double threshold, double value) {
 Tensor glu(const Arg& x, std::int64_t axis) {
     Call call("glu", x);
     const UOp value = call.node(x);
-    const std::int64_t d = checked_axis(axis, value->rank());
+    const std::int64_t d = checked_axis(axis, value);
     const std::int64_t n = value->shape()[static_cast<std::size_t>(d)];
     if (n % 2 != 0)
         fail<ShapeError>("axis " + text(axis) + " of " + text(value) + " cannot be halved");

@@ -82,23 +82,25 @@ std::int64_t checked_numel(Ints shape) {
     return empty ? 0 : n;
 }
 
-std::int64_t checked_axis(std::int64_t axis, std::size_t rank) {
+std::int64_t checked_axis(std::int64_t axis, std::size_t rank, const UOp& x) {
     const auto n = static_cast<std::int64_t>(rank);
     if (axis < -n || axis >= n)
-        fail<ShapeError>("axis " + text(axis) + " is outside the " + text(n) + " axes there are" +
+        fail<ShapeError>("axis " + text(axis) + " is outside the " + text(n) + " axes " +
+                         (x ? "of " + text(x) : std::string("there are")) +
                          (n == 0 ? std::string(" (a scalar has none)")
                                  : " (" + text(-n) + " to " + text(n - 1) + ")"));
     return axis < 0 ? axis + n : axis;
 }
 
-ir::Shape ordered_axes(const Axes& axes, std::size_t rank) {
+ir::Shape ordered_axes(const Axes& axes, const UOp& x) {
+    const std::size_t rank = x->rank();
     ir::Shape out;
     if (axes.all()) {
         for (std::size_t d = 0; d < rank; ++d) out.push_back(static_cast<std::int64_t>(d));
         return out;
     }
     for (const std::int64_t axis : axes.list()) {
-        const std::int64_t d = checked_axis(axis, rank);
+        const std::int64_t d = checked_axis(axis, x);
         if (std::ranges::find(out, d) != out.end())
             fail<ShapeError>("axis " + text(axis) + " is named twice in " + text(axes.list()));
         out.push_back(d);
@@ -106,8 +108,8 @@ ir::Shape ordered_axes(const Axes& axes, std::size_t rank) {
     return out;
 }
 
-ir::Shape checked_axes(const Axes& axes, std::size_t rank) {
-    ir::Shape out = ordered_axes(axes, rank);
+ir::Shape checked_axes(const Axes& axes, const UOp& x) {
+    ir::Shape out = ordered_axes(axes, x);
     std::ranges::sort(out);
     return out;
 }

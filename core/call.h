@@ -68,11 +68,15 @@ ir::Shape shape_of(const UOp& x);
 /// The product; ShapeError where it overflows or a size is negative.
 std::int64_t checked_numel(Ints shape);
 /// Axis counted from the front; ShapeError outside the `rank` axes there are.
-std::int64_t checked_axis(std::int64_t axis, std::size_t rank);
+/// The tensor that has them is `x`, for the message.
+std::int64_t checked_axis(std::int64_t axis, std::size_t rank, const UOp& x = {});
+inline std::int64_t checked_axis(std::int64_t axis, const UOp& x) {
+    return checked_axis(axis, x->rank(), x);
+}
 /// Sorted, from the front, each once (ShapeError); all axes for Axes{}.
-ir::Shape checked_axes(const Axes& axes, std::size_t rank);
+ir::Shape checked_axes(const Axes& axes, const UOp& x);
 /// The same in the order given.
-ir::Shape ordered_axes(const Axes& axes, std::size_t rank);
+ir::Shape ordered_axes(const Axes& axes, const UOp& x);
 ir::Shape broadcast_shapes(Ints a, Ints b);
 /// x broadcast to `shape`, which must fit (broadcast_shapes).
 UOp expand_to(const UOp& x, Ints shape);

@@ -103,7 +103,7 @@ Tensor flatten(const Arg& x, std::int64_t first, std::int64_t last) {
     const UOp value = call.node(x);
     const ir::Shape in = shape_of(value);
     if (in.empty()) return call.wrap(ir::reshape(value, ir::Shape{1}));
-    const std::int64_t from = checked_axis(first, in.size()), to = checked_axis(last, in.size());
+    const std::int64_t from = checked_axis(first, value), to = checked_axis(last, value);
     if (from > to)
         fail<ShapeError>("the first axis " + text(first) + " comes after the last " + text(last));
     ir::Shape out(in.begin(), in.begin() + from);
@@ -117,7 +117,7 @@ Tensor unflatten(const Arg& x, std::int64_t axis, const Shape& sizes) {
     Call call("unflatten", x);
     const UOp value = call.node(x);
     const ir::Shape in = shape_of(value);
-    const std::int64_t d = checked_axis(axis, in.size());
+    const std::int64_t d = checked_axis(axis, value);
     const ir::Shape middle = inferred(sizes, in[at_axis(d)], value);
     ir::Shape out(in.begin(), in.begin() + d);
     out.insert(out.end(), middle.begin(), middle.end());
@@ -128,7 +128,7 @@ Tensor unflatten(const Arg& x, std::int64_t axis, const Shape& sizes) {
 Tensor squeeze(const Arg& x, const Axes& axes) {
     Call call("squeeze", x);
     const UOp value = call.node(x);
-    const ir::Shape which = checked_axes(axes, value->rank());
+    const ir::Shape which = checked_axes(axes, value);
     ir::Shape out;
     for (std::size_t d = 0; d < value->rank(); ++d)
         if (value->shape()[d] != 1 ||
@@ -149,7 +149,7 @@ Tensor unsqueeze(const Arg& x, std::int64_t axis) {
 Tensor permute(const Arg& x, const Axes& axes) {
     Call call("permute", x);
     const UOp value = call.node(x);
-    ir::Shape order = ordered_axes(axes, value->rank());
+    ir::Shape order = ordered_axes(axes, value);
     if (axes.all()) std::ranges::reverse(order);
     if (order.size() != value->rank())
         fail<ShapeError>("needs each of the " + std::to_string(value->rank()) + " axes of " +
@@ -160,8 +160,7 @@ Tensor permute(const Arg& x, const Axes& axes) {
 Tensor transpose(const Arg& x, std::int64_t a, std::int64_t b) {
     Call call("transpose", x);
     const UOp value = call.node(x);
-    return call.wrap(
-        swap_axes(value, checked_axis(a, value->rank()), checked_axis(b, value->rank())));
+    return call.wrap(swap_axes(value, checked_axis(a, value), checked_axis(b, value)));
 }
 
 Tensor mT(const Arg& x) {
@@ -175,8 +174,8 @@ Tensor mT(const Arg& x) {
 Tensor movedim(const Arg& x, const Axes& source, const Axes& destination) {
     Call call("movedim", x);
     const UOp value = call.node(x);
-    const ir::Shape from = ordered_axes(source, value->rank());
-    const ir::Shape to = ordered_axes(destination, value->rank());
+    const ir::Shape from = ordered_axes(source, value);
+    const ir::Shape to = ordered_axes(destination, value);
     if (from.size() != to.size())
         fail<ShapeError>("moves " + text(from) + " to " + text(to) + ": not equally many axes");
     ir::Shape order(value->rank(), -1), rest;
@@ -219,7 +218,7 @@ Tensor broadcast_to(const Arg& x, const Shape& shape) {
 Tensor flip(const Arg& x, const Axes& axes) {
     Call call("flip", x);
     const UOp value = call.node(x);
-    return call.wrap(ir::flip(value, checked_axes(axes, value->rank())));
+    return call.wrap(ir::flip(value, checked_axes(axes, value)));
 }
 
 Tensor roll(const Arg& x, const Axes& shifts, const Axes& axes) {
@@ -231,7 +230,7 @@ Tensor roll(const Arg& x, const Axes& shifts, const Axes& axes) {
             fail<ShapeError>("takes one shift where no axis is named, got " + text(shifts.list()));
         value = ir::reshape(value, ir::Shape{value->numel()});
     }
-    const ir::Shape which = ordered_axes(axes, value->rank());
+    const ir::Shape which = ordered_axes(axes, value);
     if (which.size() != shifts.list().size())
         fail<ShapeError>("takes one shift an axis: shifts " + text(shifts.list()) + ", axes " +
                          text(which));
@@ -250,7 +249,7 @@ Tensor roll(const Arg& x, const Axes& shifts, const Axes& axes) {
 Tensor rot90(const Arg& x, std::int64_t turns, std::int64_t a, std::int64_t b) {
     Call call("rot90", x);
     UOp value = call.node(x);
-    const std::int64_t from = checked_axis(a, value->rank()), to = checked_axis(b, value->rank());
+    const std::int64_t from = checked_axis(a, value), to = checked_axis(b, value);
     if (from == to) fail<ShapeError>("needs two different axes, got " + text(a) + " twice");
     const ir::Shape at_from{from}, at_to{to};
     switch (((turns % 4) + 4) % 4) {
@@ -316,14 +315,14 @@ Tensor repeat_interleave(const Arg& x, std::int64_t count, std::optional<std::in
     UOp value = call.node(x);
     if (count < 0) fail<ShapeError>("the count may not be negative: " + text(count));
     if (!axis) value = ir::reshape(value, ir::Shape{value->numel()});
-    const std::int64_t d = checked_axis(axis.value_or(0), value->rank());
+    const std::int64_t d = checked_axis(axis.value_or(0), value);
     return call.wrap(repeat_axis(value, at_axis(d), count, true));
 }
 
 Tensor narrow(const Arg& x, std::int64_t axis, std::int64_t start, std::int64_t length) {
     Call call("narrow", x);
     const UOp value = call.node(x);
-    const std::int64_t d = checked_axis(axis, value->rank()), n = value->shape()[at_axis(d)];
+    const std::int64_t d = checked_axis(axis, value), n = value->shape()[at_axis(d)];
     const std::int64_t begin = start < 0 ? start + n : start;
     if (begin < 0 || length < 0 || begin > n || length > n - begin)
         fail<IndexError>("start " + text(start) + " and length " + text(length) +
@@ -361,7 +360,7 @@ std::vector<UOp> same_kind(Call& call, std::span<const Tensor> tensors, std::int
 Tensor cat(std::span<const Tensor> tensors, std::int64_t axis, Where where) {
     Call call("cat", where);
     if (tensors.empty()) fail<ValueError>("needs at least one tensor");
-    const std::int64_t d = checked_axis(axis, call.node(tensors[0])->rank());
+    const std::int64_t d = checked_axis(axis, call.node(tensors[0]));
     return call.wrap(join(same_kind(call, tensors, d), d));
 }
 Tensor cat(std::initializer_list<Tensor> tensors, std::int64_t axis, Where where) {
@@ -409,7 +408,7 @@ std::vector<Tensor> even_pieces(Call& call, const UOp& value, std::int64_t size,
 std::vector<Tensor> split(const Arg& x, std::int64_t size, std::int64_t axis) {
     Call call("split", x);
     const UOp value = call.node(x);
-    const std::int64_t d = checked_axis(axis, value->rank());
+    const std::int64_t d = checked_axis(axis, value);
     if (size <= 0) fail<ValueError>("the size of a piece must be positive, got " + text(size));
     return even_pieces(call, value, size, d);
 }
@@ -417,7 +416,7 @@ std::vector<Tensor> split(const Arg& x, std::int64_t size, std::int64_t axis) {
 std::vector<Tensor> split(const Arg& x, const std::vector<std::int64_t>& sizes, std::int64_t axis) {
     Call call("split", x);
     const UOp value = call.node(x);
-    const std::int64_t d = checked_axis(axis, value->rank()), n = value->shape()[at_axis(d)];
+    const std::int64_t d = checked_axis(axis, value), n = value->shape()[at_axis(d)];
     std::int64_t total = 0;
     for (const std::int64_t size : sizes) {
         if (size < 0 || size > n)
@@ -433,7 +432,7 @@ std::vector<Tensor> split(const Arg& x, const std::vector<std::int64_t>& sizes, 
 std::vector<Tensor> chunk(const Arg& x, std::int64_t count, std::int64_t axis) {
     Call call("chunk", x);
     const UOp value = call.node(x);
-    const std::int64_t d = checked_axis(axis, value->rank()), n = value->shape()[at_axis(d)];
+    const std::int64_t d = checked_axis(axis, value), n = value->shape()[at_axis(d)];
     if (count <= 0) fail<ValueError>("the number of chunks must be positive, got " + text(count));
     return even_pieces(call, value, std::max<std::int64_t>((n - 1) / count + 1, 1), d);
 }
@@ -441,7 +440,7 @@ std::vector<Tensor> chunk(const Arg& x, std::int64_t count, std::int64_t axis) {
 std::vector<Tensor> unbind(const Arg& x, std::int64_t axis) {
     Call call("unbind", x);
     const UOp value = call.node(x);
-    const std::int64_t d = checked_axis(axis, value->rank());
+    const std::int64_t d = checked_axis(axis, value);
     ir::Shape shape = shape_of(value);
     const std::int64_t n = shape[at_axis(d)];
     shape.erase(shape.begin() + d);
@@ -454,8 +453,7 @@ std::vector<Tensor> unbind(const Arg& x, std::int64_t axis) {
 Tensor diagonal(const Arg& x, std::int64_t offset, std::int64_t a, std::int64_t b) {
     Call call("diagonal", x);
     UOp value = call.node(x);
-    const std::int64_t row = checked_axis(a, value->rank()),
-                       column = checked_axis(b, value->rank());
+    const std::int64_t row = checked_axis(a, value), column = checked_axis(b, value);
     if (row == column) fail<ShapeError>("needs two different axes, got " + text(a) + " twice");
     ir::Shape order;
     for (const std::int64_t d : identity_axes(value->rank()))
@@ -524,7 +522,7 @@ std::vector<Tensor> meshgrid(std::initializer_list<Tensor> axes, Where where) {
 Tensor unfold(const Arg& x, std::int64_t axis, std::int64_t size, std::int64_t step) {
     Call call("unfold", x);
     const UOp value = call.node(x);
-    const std::int64_t d = checked_axis(axis, value->rank()), n = value->shape()[at_axis(d)];
+    const std::int64_t d = checked_axis(axis, value), n = value->shape()[at_axis(d)];
     if (size < 1 || size > n)
         fail<ShapeError>("a window of " + text(size) + " does not fit axis " + text(axis) + " of " +
                          text(value));

@@ -55,14 +55,14 @@ Tensor total(std::string_view op, ReduceKind kind, const Arg& x, const Axes& axe
     Call call(op, x);
     UOp value = call.node(x);
     value = ir::cast(value, sum_type(value->dtype()));
-    const ir::Shape which = checked_axes(axes, value->rank());
+    const ir::Shape which = checked_axes(axes, value);
     return call.wrap(finish(ir::reduce(kind, value, which), which, keepdim));
 }
 
 Tensor extreme(std::string_view op, ReduceKind kind, const Arg& x, const Axes& axes, bool keepdim) {
     Call call(op, x);
     const UOp value = call.node(x);
-    const ir::Shape which = checked_axes(axes, value->rank());
+    const ir::Shape which = checked_axes(axes, value);
     require_elements(value, which);
     return call.wrap(finish(ir::reduce(kind, value, which), which, keepdim));
 }
@@ -70,7 +70,7 @@ Tensor extreme(std::string_view op, ReduceKind kind, const Arg& x, const Axes& a
 Tensor truth(std::string_view op, ReduceKind kind, const Arg& x, const Axes& axes, bool keepdim) {
     Call call(op, x);
     const UOp value = ir::cast(call.node(x), boolean);
-    const ir::Shape which = checked_axes(axes, value->rank());
+    const ir::Shape which = checked_axes(axes, value);
     return call.wrap(finish(ir::reduce(kind, value, which), which, keepdim));
 }
 
@@ -82,11 +82,11 @@ Tensor arg_extreme(std::string_view op, ReduceKind kind, const Arg& x,
     if (axis) {
         ir::Shape which{0};
         if (rank == 0 && (*axis == 0 || *axis == -1)) return call.wrap(ir::constant_int(i64, 0));
-        which[0] = checked_axis(*axis, rank);
+        which[0] = checked_axis(*axis, value);
         require_elements(value, which);
         return call.wrap(finish(ir::arg_reduce(kind, value, which[0]), which, keepdim));
     }
-    const ir::Shape which = checked_axes({}, rank);
+    const ir::Shape which = checked_axes(Axes(), value);
     require_elements(value, which);
     const ir::Shape flat{value->numel()}, ones(keepdim ? rank : 0, 1);
     return call.wrap(ir::reshape(ir::arg_reduce(kind, ir::reshape(value, flat), 0), ones));
@@ -128,7 +128,7 @@ Tensor min(const Arg& x, const Axes& axes, bool keepdim) {
 Tensor mean(const Arg& x, const Axes& axes, bool keepdim) {
     Call call("mean", x);
     const UOp value = call.float_node(x);
-    const ir::Shape which = checked_axes(axes, value->rank());
+    const ir::Shape which = checked_axes(axes, value);
     const UOp m = mean_of(ir::cast(value, wide_float(value->dtype())), which);
     return call.wrap(finish(ir::cast(m, value->dtype()), which, keepdim));
 }
@@ -136,7 +136,7 @@ Tensor mean(const Arg& x, const Axes& axes, bool keepdim) {
 Tensor var(const Arg& x, const Axes& axes, bool keepdim, std::int64_t correction) {
     Call call("var", x);
     const UOp value = call.float_node(x);
-    const ir::Shape which = checked_axes(axes, value->rank());
+    const ir::Shape which = checked_axes(axes, value);
     const UOp v = variance(ir::cast(value, wide_float(value->dtype())), which, correction);
     return call.wrap(finish(ir::cast(v, value->dtype()), which, keepdim));
 }
@@ -144,7 +144,7 @@ Tensor var(const Arg& x, const Axes& axes, bool keepdim, std::int64_t correction
 Tensor std(const Arg& x, const Axes& axes, bool keepdim, std::int64_t correction) {
     Call call("std", x);
     const UOp value = call.float_node(x);
-    const ir::Shape which = checked_axes(axes, value->rank());
+    const ir::Shape which = checked_axes(axes, value);
     const UOp v = variance(ir::cast(value, wide_float(value->dtype())), which, correction);
     return call.wrap(finish(ir::cast(ir::unary(Op::Sqrt, v), value->dtype()), which, keepdim));
 }
@@ -172,7 +172,7 @@ Tensor logsumexp(const Arg& x, const Axes& axes, bool keepdim) {
     Call call("logsumexp", x);
     const UOp value = call.float_node(x);
     const UOp wide = ir::cast(value, wide_float(value->dtype()));
-    const ir::Shape which = checked_axes(axes, value->rank());
+    const ir::Shape which = checked_axes(axes, value);
     // A shift by an infinity would make NaN.
     const UOp top = shift_of(wide, which);
     const UOp finite = ir::binary(Op::Lt, ir::unary(Op::Abs, top), like(top, INFINITY));
@@ -187,7 +187,7 @@ Tensor softmax(const Arg& x, std::int64_t axis) {
     const UOp value = call.float_node(x);
     if (value->rank() == 0) return call.wrap(like(value, 1));
     const UOp wide = ir::cast(value, wide_float(value->dtype()));
-    const ir::Shape which{checked_axis(axis, value->rank())};
+    const ir::Shape which{checked_axis(axis, value)};
     const UOp e = ir::unary(Op::Exp, sub(wide, expand_to(shift_of(wide, which), wide->shape())));
     const UOp out = div(e, expand_to(sum_of(e, which), e->shape()));
     return call.wrap(ir::cast(out, value->dtype()));
@@ -197,7 +197,7 @@ Tensor log_softmax(const Arg& x, std::int64_t axis) {
     Call call("log_softmax", x);
     const UOp value = call.float_node(x);
     const UOp wide = ir::cast(value, wide_float(value->dtype()));
-    const ir::Shape which{checked_axis(axis, value->rank())};
+    const ir::Shape which{checked_axis(axis, value)};
     const UOp gap = sub(wide, expand_to(shift_of(wide, which), wide->shape()));
     const UOp total_log = ir::unary(Op::Log, sum_of(ir::unary(Op::Exp, gap), which));
     return call.wrap(ir::cast(sub(gap, expand_to(total_log, gap->shape())), value->dtype()));
@@ -206,7 +206,7 @@ Tensor log_softmax(const Arg& x, std::int64_t axis) {
 Tensor norm(const Arg& x, double p, const Axes& axes, bool keepdim) {
     Call call("norm", x);
     const UOp value = call.float_node(x);
-    const ir::Shape which = checked_axes(axes, value->rank());
+    const ir::Shape which = checked_axes(axes, value);
     const UOp size = ir::unary(Op::Abs, ir::cast(value, wide_float(value->dtype())));
     auto done = [&](const UOp& out) {
         return call.wrap(finish(ir::cast(out, value->dtype()), which, keepdim));
@@ -229,7 +229,7 @@ Tensor running(std::string_view op, ReduceKind kind, const Arg& x, std::int64_t 
     UOp value = call.node(x);
     if (widen) value = ir::cast(value, sum_type(value->dtype()));
     if (value->rank() == 0 && (axis == 0 || axis == -1)) return call.wrap(value);
-    return call.wrap(ir::scan(kind, value, checked_axis(axis, value->rank())));
+    return call.wrap(ir::scan(kind, value, checked_axis(axis, value)));
 }
 
 }  // namespace

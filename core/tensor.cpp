@@ -65,7 +65,7 @@ const Shape Tensor::shape() const {
 std::int64_t Tensor::size(std::int64_t axis, Where where) const {
     const Call call("size", where);
     const UOp value = node(where);
-    return value->shape()[static_cast<std::size_t>(checked_axis(axis, value->rank()))];
+    return value->shape()[static_cast<std::size_t>(checked_axis(axis, value))];
 }
 
 std::int64_t Tensor::ndim() const { return static_cast<std::int64_t>(node()->rank()); }

@@ -4,6 +4,7 @@
 #include <sinter/activation.h>
 #include <sinter/create.h>
 #include <sinter/elementwise.h>
+#include <sinter/indexing.h>
 #include <sinter/linalg.h>
 #include <sinter/movement.h>
 #include <sinter/reduce.h>

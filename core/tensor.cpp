@@ -137,7 +137,8 @@ void Tensor::realize(std::span<Tensor* const> tensors, Where where) {
     roots.reserve(tensors.size());
     for (const Tensor* t : tensors) roots.push_back(t->node(where));
     try {
-        runtime::realize(roots);
+        // A root's handles are this one and the Tensor's own; both go.
+        runtime::realize(roots, 2);
     } catch (const IndexError& error) {
         fail<IndexError>(error.what());
     }

@@ -8,7 +8,6 @@
 #include <fstream>
 #include <limits>
 #include <optional>
-#include <set>
 #include <span>
 #include <vector>
 
@@ -56,14 +55,10 @@ struct Entry {
 };
 
 // In the order of the data: wide elements first, so that all lie aligned.
-std::vector<Entry> entries_of(const StateDict& tensors) {
+std::vector<Entry> entries_of(const TensorMap& tensors) {
     std::vector<Entry> entries;
     std::vector<Tensor> values;
-    std::set<std::string_view> names;
     for (const auto& [name, tensor] : tensors) {
-        if (!names.insert(name).second) {
-            throw ValueError("save_safetensors: the name " + json::quote(name) + " stands twice");
-        }
         if (name == kMetadataName)
             throw ValueError("save_safetensors: no tensor may be named __metadata__");
         values.push_back(tensor);
@@ -131,7 +126,7 @@ public:
         if (!in_) fail(file, std::string("cannot be opened: ") + std::strerror(errno));
     }
 
-    StateDict read(Metadata* metadata) {
+    TensorMap read(Metadata* metadata) {
         std::vector<Slot> slots = read_header(metadata);
         std::ranges::sort(slots, {}, [](const Slot& s) { return std::pair(s.begin, s.end); });
         std::uint64_t offset = 0;
@@ -146,7 +141,7 @@ public:
                             std::to_string(offset) + " bytes of data that its header announces");
         }
         if (offset < data_size_) damaged("there is more data than its header announces");
-        StateDict tensors;
+        TensorMap tensors;
         std::vector<std::byte> bytes;
         for (const Slot& slot : slots) {
             bytes.resize(slot.end - slot.begin);
@@ -155,7 +150,7 @@ public:
             if (slot.dtype == boolean) {
                 for (std::byte& b : bytes) b = std::byte{b != std::byte{0}};
             }
-            tensors.emplace_back(slot.name, from_data(bytes.data(), slot.shape, slot.dtype));
+            tensors.emplace(slot.name, from_data(bytes.data(), slot.shape, slot.dtype));
         }
         return tensors;
     }
@@ -266,7 +261,7 @@ private:
 
 }  // namespace
 
-void save_safetensors(const std::filesystem::path& file, const StateDict& tensors,
+void save_safetensors(const std::filesystem::path& file, const TensorMap& tensors,
                       const Metadata& metadata) {
     const std::vector<Entry> entries = entries_of(tensors);
     const std::string header = header_of(entries, metadata);
@@ -283,7 +278,7 @@ void save_safetensors(const std::filesystem::path& file, const StateDict& tensor
     out.commit();
 }
 
-StateDict load_safetensors(const std::filesystem::path& file, Metadata* metadata) {
+TensorMap load_safetensors(const std::filesystem::path& file, Metadata* metadata) {
     return Reader(file).read(metadata);
 }
 

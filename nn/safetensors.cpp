@@ -8,6 +8,7 @@
 #include <fstream>
 #include <limits>
 #include <optional>
+#include <set>
 #include <span>
 #include <vector>
 
@@ -55,10 +56,14 @@ struct Entry {
 };
 
 // In the order of the data: wide elements first, so that all lie aligned.
-std::vector<Entry> entries_of(const TensorMap& tensors) {
+std::vector<Entry> entries_of(const StateDict& tensors) {
     std::vector<Entry> entries;
     std::vector<Tensor> values;
+    std::set<std::string_view> names;
     for (const auto& [name, tensor] : tensors) {
+        if (!names.insert(name).second) {
+            throw ValueError("save_safetensors: the name " + json::quote(name) + " stands twice");
+        }
         if (name == kMetadataName)
             throw ValueError("save_safetensors: no tensor may be named __metadata__");
         values.push_back(tensor);
@@ -126,7 +131,7 @@ public:
         if (!in_) fail(file, std::string("cannot be opened: ") + std::strerror(errno));
     }
 
-    TensorMap read(Metadata* metadata) {
+    StateDict read(Metadata* metadata) {
         std::vector<Slot> slots = read_header(metadata);
         std::ranges::sort(slots, {}, [](const Slot& s) { return std::pair(s.begin, s.end); });
         std::uint64_t offset = 0;
@@ -141,7 +146,7 @@ public:
                             std::to_string(offset) + " bytes of data that its header announces");
         }
         if (offset < data_size_) damaged("there is more data than its header announces");
-        TensorMap tensors;
+        StateDict tensors;
         std::vector<std::byte> bytes;
         for (const Slot& slot : slots) {
             bytes.resize(slot.end - slot.begin);
@@ -150,7 +155,7 @@ public:
             if (slot.dtype == boolean) {
                 for (std::byte& b : bytes) b = std::byte{b != std::byte{0}};
             }
-            tensors.emplace(slot.name, from_data(bytes.data(), slot.shape, slot.dtype));
+            tensors.emplace_back(slot.name, from_data(bytes.data(), slot.shape, slot.dtype));
         }
         return tensors;
     }
@@ -261,7 +266,7 @@ private:
 
 }  // namespace
 
-void save_safetensors(const std::filesystem::path& file, const TensorMap& tensors,
+void save_safetensors(const std::filesystem::path& file, const StateDict& tensors,
                       const Metadata& metadata) {
     const std::vector<Entry> entries = entries_of(tensors);
     const std::string header = header_of(entries, metadata);
@@ -278,7 +283,7 @@ void save_safetensors(const std::filesystem::path& file, const TensorMap& tensor
     out.commit();
 }
 
-TensorMap load_safetensors(const std::filesystem::path& file, Metadata* metadata) {
+StateDict load_safetensors(const std::filesystem::path& file, Metadata* metadata) {
     return Reader(file).read(metadata);
 }
 

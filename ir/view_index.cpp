@@ -1,6 +1,7 @@
 // Views as index arithmetic of a kernel. Expressions come out as small as the bounds of their parts
-// allow; what needs more than one node to see is left to the simplifier.
+// allow; those of several views go through the simplifier.
 
+#include <sinter/ir/simplify.h>
 #include <sinter/ir/view.h>
 
 #include "view_coordinates.h"
@@ -99,7 +100,11 @@ ShapeTracker::Index ShapeTracker::to_index(Arena& arena, std::span<const Ref> in
     for (std::size_t k = 0; k < at.size(); ++k) {
         position = build.sum(position, build.scaled(at[k], over.strides()[k]));
     }
-    return {build.sum(position, build.index(over.offset())), valid};
+    position = build.sum(position, build.index(over.offset()));
+    if (views_.size() == 1) return {position, valid};
+    // Divisions are left; where the value is not valid the position means nothing.
+    valid = simplify(arena, valid);
+    return {simplify_given(arena, position, valid), valid};
 }
 
 }  // namespace sinter::ir

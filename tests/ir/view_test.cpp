@@ -371,6 +371,27 @@ std::int64_t evaluate(Ref root, const Ints& indices) {
             case Op::And:
                 value[node] = src(0) & src(1);
                 break;
+            case Op::Or:
+                value[node] = src(0) | src(1);
+                break;
+            case Op::Not:
+                value[node] = !src(0);
+                break;
+            case Op::Eq:
+                value[node] = src(0) == src(1);
+                break;
+            case Op::Ne:
+                value[node] = src(0) != src(1);
+                break;
+            case Op::Min:
+                value[node] = std::min(src(0), src(1));
+                break;
+            case Op::Max:
+                value[node] = std::max(src(0), src(1));
+                break;
+            case Op::Where:
+                value[node] = src(0) ? src(1) : src(2);
+                break;
             default:
                 FAIL("unexpected op in an index");
         }

@@ -27,10 +27,10 @@ struct FloatRow {
     Value (*expand)(Value);
 };
 constexpr FloatRow kFloatUnary[] = {
-    {Op::Abs, abs},     {Op::Sign, sign},   {Op::Recip, recip}, {Op::Exp, exp},
-    {Op::Exp2, exp2},   {Op::Expm1, expm1}, {Op::Log, log},     {Op::Log2, log2},
-    {Op::Log1p, log1p}, {Op::Sin, sin},     {Op::Cos, cos},     {Op::Tan, tan},
-    {Op::Sinh, sinh},   {Op::Cosh, cosh},   {Op::Tanh, tanh},   {Op::Erf, erf},
+    {Op::Abs, abs},     {Op::Sign, sign}, {Op::Recip, recip}, {Op::Exp, exp},     {Op::Exp2, exp2},
+    {Op::Expm1, expm1}, {Op::Log, log},   {Op::Log2, log2},   {Op::Log1p, log1p}, {Op::Sin, sin},
+    {Op::Asin, asin},   {Op::Acos, acos}, {Op::Atan, atan},   {Op::Cos, cos},     {Op::Tan, tan},
+    {Op::Sinh, sinh},   {Op::Cosh, cosh}, {Op::Tanh, tanh},   {Op::Erf, erf},
 };
 constexpr FloatRow kRounding[] = {
     {Op::Floor, floor_by_addition},
@@ -42,7 +42,8 @@ struct BinaryRow {
     Op op;
     Value (*expand)(Value, Value);
 };
-constexpr BinaryRow kFloatBinary[] = {{Op::Max, maximum}, {Op::Min, minimum}};
+constexpr BinaryRow kFloatBinary[] = {
+    {Op::Max, maximum}, {Op::Min, minimum}, {Op::Pow, pow}, {Op::Atan2, atan2}};
 constexpr BinaryRow kIntegerBinary[] = {
     {Op::Max, integer_maximum}, {Op::Min, integer_minimum}, {Op::IDiv, floor_divide},
     {Op::Mod, floor_modulo},    {Op::Shl, shift_left},      {Op::Shr, shift_right},

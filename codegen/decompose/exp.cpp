@@ -118,12 +118,15 @@ Value exp_scaled(Value x, int k) {
 
 Value exp(Value x) { return exp_scaled(x, 0); }
 
-Value exp2(Value x) {
-    const Format& f = format(x);
-    const Value bounded = at_least(at_most(x, f.n_max + 0.49), f.exp2_min);
+Value exp2(Value x) { return exp2_sum(x, x.like(0.0)); }
+
+Value exp2_sum(Value high, Value low) {
+    const Format& f = format(high);
+    const Value bounded = at_least(at_most(high, f.n_max + 0.49), f.exp2_min);
     const Value shifted = bounded + f.shifter;
     const Value n = shifted - f.shifter;
-    const Value r = bounded - n;
+    const bool has_low = !low.node()->is(Op::Const);
+    const Value r = has_low ? (bounded - n) + low : bounded - n;
     return scale(f, fma(r, polynomial(r, f.exp2_tail), 1.0), n, shifted);
 }
 

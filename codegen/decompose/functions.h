@@ -14,11 +14,18 @@ Value expm1(Value x);
 Value exp_scaled(Value x, int k);
 /// e^x where |x| <= 80 (a NaN stays NaN): what is left when no result leaves the normal range.
 Value exp_bounded(Value x);
+/// 2^(high + low) where |low| is far below 1; 0 and infinity beyond the type's range.
+Value exp2_sum(Value high, Value low);
 
 // log.cpp
 Value log(Value x);
 Value log2(Value x);
 Value log1p(Value x);
+struct PowerOfTwo {
+    Value m, e;  // the value is m 2^e, e an integral float
+};
+/// sqrt(1/2) <= m < sqrt(2) for positive finite x, subnormals too; anything for others.
+PowerOfTwo split_positive(Value x);
 
 // hyperbolic.cpp
 Value sinh(Value x);
@@ -41,6 +48,15 @@ Value atan2(Value y, Value x);
 
 // pow.cpp
 Value pow(Value x, Value y);
+
+// exact.cpp
+struct Exact {
+    Value high, low;  // the value is the sum; |low| is at most half a unit of high's last place
+};
+/// a + b and a b as exact sums; the product for |a|, |b| < 2^900, and where no underflow hits its
+/// low part.
+Exact two_sum(Value a, Value b);
+Exact two_product(Value a, Value b);
 
 // basic.cpp
 Value sign(Value x);

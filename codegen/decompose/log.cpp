@@ -86,34 +86,27 @@ Value special(Value x, Value zero, Value result) {
     return where(x < zero, kNaN, result);
 }
 
-struct Normal {
-    Value x;
-    Value lift;  // subtracted from the exponent
-};
-Normal normalise(const Format& f, Value x) {
-    const Value small = x < f.smallest_normal;
-    return {where(small, x * power_of_two(f.lift), x),
-            where(small, x.like(static_cast<double>(f.lift)), x.like(0.0))};
-}
-
 }  // namespace
+
+PowerOfTwo split_positive(Value x) {
+    const Format& f = format(x);
+    const Value small = x < f.smallest_normal;
+    const Parts parts = split(f, where(small, x * power_of_two(f.lift), x));
+    return {parts.m, parts.e - where(small, x.like(static_cast<double>(f.lift)), x.like(0.0))};
+}
 
 Value log(Value x) {
     const Format& f = format(x);
-    const Normal normal = normalise(f, x);
-    const Parts parts = split(f, normal.x);
-    const Value e = parts.e - normal.lift;
-    const Value r = parts.m - 1.0;
+    const PowerOfTwo parts = split_positive(x);
+    const Value e = parts.e, r = parts.m - 1.0;
     const Value result = fma(e, f.ln2_hi, r + fma(e, f.ln2_lo, log1p_tail(r)));
     return special(x, x.like(0.0), result);
 }
 
 Value log2(Value x) {
     const Format& f = format(x);
-    const Normal normal = normalise(f, x);
-    const Parts parts = split(f, normal.x);
-    const Value e = parts.e - normal.lift;
-    const Value r = parts.m - 1.0;
+    const PowerOfTwo parts = split_positive(x);
+    const Value e = parts.e, r = parts.m - 1.0;
     const Value tail = log1p_tail(r);
     // log2(e) in two parts; without fma the product r log2e_hi is what rounds.
     const Value low = fma(tail, f.log2e_hi, (r + tail) * f.log2e_lo);

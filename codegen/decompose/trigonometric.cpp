@@ -66,45 +66,26 @@ Quadrant reduce32(Value x) {
     return {to_bits(shifted).cast_to(DType::I32), r.cast_to(DType::F32), x.like(0.0)};
 }
 
-struct Product {
-    Value high, low;
-};
-
-// x c as the exact sum of two values, for |x| < 2^900 (Dekker's product where there is no fma).
-Product two_product(Value x, double c) {
-    const Value product = x * c;
-    if (x.context().target.fma) return {product, fma(x, x.like(c), -product)};
-    // Veltkamp's splitting into halves of 26 bits.
-    constexpr double kSplit = 0x1p27 + 1;
-    const Value scaled = x * kSplit;
-    const Value x_high = scaled - (scaled - x), x_low = x - x_high;
-    const double c_scaled = c * kSplit;
-    const double c_high = c_scaled - (c_scaled - c), c_low = c - c_high;
-    return {product,
-            ((x_high * c_high - product) + x_high * c_low + x_low * c_high) + x_low * c_low};
-}
-
-Product two_sum(Value a, Value b) {
-    const Value sum = a + b;
-    const Value from_a = sum - b;
-    return {sum, (a - from_a) + (b - (sum - from_a))};
-}
-
-// Right for |x| < 2^46; beyond, q and r lose meaning and r is kept in bounds.
-Quadrant reduce64(Value x) {
-    const Product first = two_product(x, 0x1.45f306dc9c883p-1);
-    const Product second = two_product(x, -0x1.6b01ec5417056p-55);
+// Right for |x| < 2^46. Beyond, q and r lose their meaning, and r is kept in bounds so that results
+// are finite.
+Quadrant reduce64(Value unbounded) {
+    const Value x = at_least(at_most(unbounded, 0x1p60), -0x1p60);
+    const Exact first = two_product(x, x.like(0x1.45f306dc9c883p-1));
+    const Exact second = two_product(x, x.like(-0x1.6b01ec5417056p-55));
     const Value third = fma(x, -0x1.6447e493ad4cep-109, second.low);
     const Value shifted = first.high + kShifter;
     const Value q = shifted - kShifter;
-    const Product a = two_sum(first.high - q, first.low);
-    const Product b = two_sum(a.high, second.high);
+    const Exact a = two_sum(first.high - q, first.low);
+    const Exact b = two_sum(a.high, second.high);
     const Value rest = (a.low + b.low) + third;
     // (b.high + rest) pi/2, again in two parts.
-    const Product turn = two_sum(b.high, rest);
-    const Product radians = two_product(turn.high, kHalfPi);
+    const Exact turn = two_sum(b.high, rest);
+    const Exact radians = two_product(turn.high, x.like(kHalfPi));
     const Value low = radians.low + fma(turn.low, kHalfPi, turn.high * 0x1.1a62633145c07p-54);
-    return {to_bits(shifted), radians.high, low};
+    // No bound hides that the argument is infinite.
+    const Value nan_or_zero = unbounded - unbounded;
+    return {to_bits(shifted), at_least(at_most(radians.high, 0.8), -0.8),
+            at_least(at_most(low, 0.1), -0.1) + nan_or_zero};
 }
 
 Quadrant reduce(Value x) { return x.dtype() == DType::F64 ? reduce64(x) : reduce32(x); }
@@ -136,9 +117,13 @@ Value sine_of(Value x, int turns) {
     return flip_sign(result, q.shl(width - 2) & q.like_bits(sign_bit(x.dtype())));
 }
 
+// |x| below which sin x and tan x round to x: where x^3/3 is lost, and where r would lose bits to
+// underflow.
+double tiny(Value x) { return x.dtype() == DType::F64 ? 0x1p-27 : 0x1p-13; }
+
 }  // namespace
 
-Value sin(Value x) { return where(x == 0.0, x, sine_of(x, 0)); }
+Value sin(Value x) { return where(abs(x) < tiny(x), x, sine_of(x, 0)); }
 Value cos(Value x) { return sine_of(x, 1); }
 
 // f32: tan r or -1 / tan r. f64: sine over cosine.
@@ -148,10 +133,10 @@ Value tan(Value x) {
     if (x.dtype() == DType::F32) {
         const Value square = part.r * part.r;
         const Value even = fma(square * part.r, polynomial(square, kTan32), part.r);
-        return where(x == 0.0, x, where(odd, -1.0 / even, even));
+        return where(abs(x) < tiny(x), x, where(odd, -1.0 / even, even));
     }
     const Value s = sin_reduced(part), c = cos_reduced(part);
-    return where(x == 0.0, x, where(odd, -c, s) / where(odd, s, c));
+    return where(abs(x) < tiny(x), x, where(odd, -c, s) / where(odd, s, c));
 }
 
 }  // namespace sinter::codegen::math

@@ -6,5 +6,6 @@
 #include <sinter/elementwise.h>
 #include <sinter/indexing.h>
 #include <sinter/linalg.h>
+#include <sinter/losses.h>
 #include <sinter/movement.h>
 #include <sinter/reduce.h>

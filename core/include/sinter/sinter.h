@@ -3,5 +3,6 @@
 
 #include <sinter/autograd.h>
 #include <sinter/ops.h>
+#include <sinter/random.h>
 #include <sinter/stats.h>
 #include <sinter/tensor.h>

@@ -1,0 +1,204 @@
+// The kernel form: docs/kernels.md as predicates. The two levels differ in what ranges may be and
+// in what codegen adds for itself: vectors, fused multiply-adds, ranges that a memory access names
+// to be walked in order.
+
+#include <sinter/ir/kernel.h>
+
+#include "spec_rows.h"
+
+namespace sinter::ir {
+namespace {
+
+using namespace spec_words;
+
+bool is_ranges(std::span<const Ref> nodes) {
+    return std::all_of(nodes.begin(), nodes.end(), [](Ref s) { return s->is(Op::Range); });
+}
+bool args(Ref n, std::size_t count) { return n->args().size() == count; }
+bool kind_up_to(std::int64_t kind, ReduceKind last) {
+    return kind >= 0 && kind <= static_cast<std::int64_t>(last);
+}
+bool is_carried(DType dt) { return is_element(dt) && dt == accumulator_type(dt); }
+bool is_vector_or_unroll(Ref range) {
+    return role_of(range) == Role::Unroll || role_of(range) == Role::Vector;
+}
+
+// Ops of index arithmetic.
+bool index_op(Op op) {
+    switch (op) {
+        case Op::Add:
+        case Op::Sub:
+        case Op::Mul:
+        case Op::IDiv:
+        case Op::Mod:
+        case Op::Min:
+        case Op::Max:
+        case Op::Neg:
+        case Op::Lt:
+        case Op::Le:
+        case Op::Eq:
+        case Op::Ne:
+        case Op::Where:
+        case Op::Cast:
+            return true;
+        default:
+            return false;
+    }
+}
+
+bool elementwise_in_kernel(Ref n) {
+    if (n->src().size() != static_cast<std::size_t>(info(n->op()).arity)) return false;
+    const DType operand = n->src(n->is(Op::Where) ? n->src().size() - 1 : 0)->dtype();
+    if (operand == DType::Index) {
+        if (!index_op(n->op()) || !same_dtypes(n->src().subspan(n->is(Op::Where) ? 1 : 0), operand))
+            return false;
+        if (n->is(Op::Where)) return n->src(0)->dtype() == DType::Bool && n->dtype() == operand;
+        if (n->is(Op::Cast)) return n->dtype() != DType::None;
+        return n->dtype() == (info(n->op()).dtype == DTypeRule::Bool ? DType::Bool : operand);
+    }
+    return elementwise_types(n);
+}
+
+// Rows that hold before and after the transformations.
+std::vector<SpecRow> common_rows() {
+    return {
+        {Op::Const, "bits alone, of a dtype with values",
+         [](Ref n) { return sources(n, 0) && args(n, 1) && n->dtype() != DType::None; }},
+        {Op::Variable, "slot and bounds",
+         [](Ref n) { return sources(n, 0) && args(n, 3) && n->dtype() != DType::None; }},
+        {Op::Variable, "an integer's bounds are in order",
+         [](Ref n) { return is_float(n->dtype()) || n->arg(1) <= n->arg(2); }},
+        {Op::Range, "an index with a number below 64",
+         [](Ref n) {
+             return n->dtype() == DType::Index && sources(n, 1) && n->args().size() >= 2 &&
+                    n->arg(0) >= 0 && n->arg(0) < 64;
+         }},
+        {Op::Range, "the size is an index that depends on no range",
+         [](Ref n) { return n->src(0)->dtype() == DType::Index && n->src(0)->ranges() == 0; }},
+        {Op::Param, "the memory of a slot",
+         [](Ref n) { return sources(n, 0) && args(n, 1) && is_element(n->dtype()); }},
+        {elementwise_ops(), "operands have the dtypes that the op takes", elementwise_in_kernel},
+        {Op::Load, "memory, index and mask; then ranges to be walked in order",
+         [](Ref n) {
+             return n->src().size() >= 3 && n->src(0)->is(Op::Param) &&
+                    n->src(1)->dtype() == DType::Index && n->src(2)->dtype() == DType::Bool &&
+                    is_ranges(n->src().subspan(3));
+         }},
+        {Op::Load, "the memory's dtype, and the bits of a fill",
+         [](Ref n) { return args(n, 1) && n->dtype() == n->src(0)->dtype(); }},
+        {Op::Reduce, "a value and the ranges it closes",
+         [](Ref n) {
+             return n->src().size() >= 2 && is_ranges(n->src().subspan(1)) && args(n, 1) &&
+                    kind_up_to(n->arg(0), ReduceKind::Min);
+         }},
+        {Op::Reduce, "16-bit floats are carried in f32",
+         [](Ref n) { return is_carried(n->dtype()) && n->src(0)->dtype() == n->dtype(); }},
+        {Op::Scan, "a value and the range it runs along",
+         [](Ref n) {
+             return sources(n, 2) && n->src(1)->is(Op::Range) && args(n, 1) &&
+                    kind_up_to(n->arg(0), ReduceKind::Min);
+         }},
+        {Op::Scan, "16-bit floats are carried in f32",
+         [](Ref n) { return is_carried(n->dtype()) && n->src(0)->dtype() == n->dtype(); }},
+        {Op::Accumulate, "an effect with a combination and a count of values; the rest are ranges",
+         [](Ref n) {
+             return n->dtype() == DType::None && args(n, 2) && n->arg(0) >= 0 &&
+                    n->arg(0) <= static_cast<std::int64_t>(Combine::ArgMin) && n->arg(1) > 0 &&
+                    static_cast<std::size_t>(n->arg(1)) < n->src().size();
+         }},
+        {Op::Accumulate, "argmax and argmin carry a value and its i64 position",
+         [](Ref n) {
+             return n->arg(1) == 2 && is_element(n->src(0)->dtype()) && n->src(1)->dtype() == i64;
+         }},
+        {Op::Get, "a component of an Accumulate",
+         [](Ref n) {
+             return sources(n, 1) && n->src(0)->is(Op::Accumulate) && args(n, 1) &&
+                    n->arg(0) >= 0 && n->arg(0) < n->src(0)->arg(1) &&
+                    n->dtype() == n->src(0)->src(static_cast<std::size_t>(n->arg(0)))->dtype();
+         }},
+        {Op::Check, "the index of an integer value below a bound",
+         [](Ref n) {
+             return sources(n, 1) && args(n, 2) && n->dtype() == DType::Index && n->arg(0) >= 0 &&
+                    (is_integer(n->src(0)->dtype()));
+         }},
+        {Op::Stage, "a value over ranges, in a space",
+         [](Ref n) {
+             return n->dtype() == DType::None && !n->src().empty() &&
+                    is_ranges(n->src().subspan(1)) && args(n, 2) && n->arg(0) >= 0 &&
+                    n->arg(0) <= static_cast<std::int64_t>(Space::Shared);
+         }},
+        {Op::StageRead, "one index a staged range",
+         [](Ref n) {
+             return !n->src().empty() && n->src(0)->is(Op::Stage) &&
+                    n->src().size() == n->src(0)->src().size() &&
+                    same_dtypes(n->src().subspan(1), DType::Index) &&
+                    n->dtype() == n->src(0)->src(0)->dtype();
+         }},
+        {Op::Store, "memory, index, value and mask; then ranges to be walked in order",
+         [](Ref n) {
+             return n->dtype() == DType::None && n->src().size() >= 4 && n->src(0)->is(Op::Param) &&
+                    n->src(1)->dtype() == DType::Index &&
+                    n->src(2)->dtype() == n->src(0)->dtype() && n->src(3)->dtype() == DType::Bool &&
+                    is_ranges(n->src().subspan(4));
+         }},
+        {Op::Store, "writes, or combines by a kind",
+         [](Ref n) {
+             return args(n, 1) &&
+                    (n->arg(0) == kPlainStore || kind_up_to(n->arg(0), ReduceKind::Set));
+         }},
+        {Op::Sink, "a kernel is its stores, and depends on no range",
+         [](Ref n) {
+             return n->dtype() == DType::None &&
+                    std::all_of(n->src().begin(), n->src().end(),
+                                [](Ref s) { return s->is(Op::Store); });
+         }},
+    };
+}
+
+OpSet ops_of(const std::vector<SpecRow>& rows) {
+    OpSet all;
+    for (const SpecRow& row : rows) all |= row.ops;
+    return all;
+}
+
+}  // namespace
+
+std::span<const SpecRow> kernel_spec() {
+    static const std::vector<SpecRow> rows = [] {
+        std::vector<SpecRow> all = common_rows();
+        all.emplace_back(ops_of(all), "vectors are made by codegen",
+                         [](Ref n) { return n->lanes() == 1; });
+        all.emplace_back(Op::Range, "a range is an output's or a reduction's", [](Ref n) {
+            return args(n, 2) && (role_of(n) == Role::Loop || role_of(n) == Role::Reduce);
+        });
+        all.emplace_back(Op::Range, "a size is a constant or given at launch", [](Ref n) {
+            return n->src(0)->is(Op::Const) || n->src(0)->is(Op::Variable);
+        });
+        all.emplace_back(Op::Accumulate, "what is not carried is closed", [](Ref n) {
+            return is_ranges(n->src().subspan(static_cast<std::size_t>(n->arg(1))));
+        });
+        all.emplace_back(op_set({Op::Load, Op::Store}), "order is codegen's choice",
+                         [](Ref n) { return sources(n, n->is(Op::Load) ? 3 : 4); });
+        return all;
+    }();
+    return rows;
+}
+
+std::span<const SpecRow> scheduled_spec() {
+    static const std::vector<SpecRow> rows = [] {
+        std::vector<SpecRow> all = common_rows();
+        all.emplace_back(Op::Range, "a range has its place", [](Ref n) {
+            return role_of(n) == Role::Parallel || role_of(n) == Role::Serial ||
+                   is_vector_or_unroll(n);
+        });
+        all.emplace_back(Op::Range, "unrolled and vector ranges have constant sizes",
+                         [](Ref n) { return !is_vector_or_unroll(n) || n->src(0)->is(Op::Const); });
+        all.emplace_back(Op::Fma, "three floats of one dtype", [](Ref n) {
+            return sources(n, 3) && is_float(n->dtype()) && same_dtypes(n->src(), n->dtype());
+        });
+        return all;
+    }();
+    return rows;
+}
+
+}  // namespace sinter::ir

@@ -140,23 +140,16 @@ Bounds bounds_of(Ref n) {
 std::uint64_t ranges_of(Ref n) {
     std::uint64_t mask = 0;
     for (Ref s : n->src()) mask |= s->ranges();
-    const auto bit = [](Ref range) { return std::uint64_t{1} << range->arg(0); };
     switch (n->op()) {
         case Op::Range:
-            return mask | bit(n);
-        // A reduce and a stage close the ranges they name, unless the value's other sources need
-        // them.
+            return mask | range_bit(n);
+        // The ranges these close are their values' own.
         case Op::Reduce:
+        case Op::Accumulate:
         case Op::Stage: {
-            std::uint64_t closed = 0;
-            for (Ref s : n->src().subspan(1)) closed |= bit(s);
-            return n->src(0)->ranges() & ~closed;
-        }
-        case Op::Accumulate: {
-            const auto values = static_cast<std::size_t>(n->arg(1));
-            std::uint64_t closed = 0, open = 0;
-            for (Ref s : n->src().subspan(values)) closed |= bit(s);
-            for (Ref s : n->src().first(values)) open |= s->ranges();
+            std::uint64_t open = 0, closed = 0;
+            for (Ref v : n->src().first(value_count(n))) open |= v->ranges();
+            for (Ref r : named_ranges(n)) closed |= range_bit(r);
             return open & ~closed;
         }
         default:

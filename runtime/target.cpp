@@ -79,13 +79,6 @@ codegen::Target at_level(const Level& level) {
     return target;
 }
 
-codegen::Target make_target(const std::string& word) {
-    if (word.empty() || word == "native") return native();
-    for (const Level& level : kLevels)
-        if (level.word == word) return at_level(level);
-    throw ValueError("SINTER_TARGET=" + word + ": the targets are sse2, avx2, avx512 and native");
-}
-
 // CPUs' worth of time that the control group grants, or 0 where there is no limit.
 double quota_cpus() {
     std::ifstream v2("/sys/fs/cgroup/cpu.max");
@@ -117,6 +110,13 @@ int count_cpus() {
 }
 
 }  // namespace
+
+codegen::Target make_target(const std::string& word) {
+    if (word.empty() || word == "native") return native();
+    for (const Level& level : kLevels)
+        if (level.word == word) return at_level(level);
+    throw ValueError("SINTER_TARGET=" + word + ": the targets are sse2, avx2, avx512 and native");
+}
 
 int usable_cpus() {
     static const int cpus = count_cpus();

@@ -51,4 +51,32 @@ inline Ref store(Arena& a, Ref memory, Ref index, Ref value, Ref valid,
     return a.make(Op::Store, DType::None, {memory, index, value, valid}, {mode});
 }
 
+/// How many of a node's first sources are values; the rest are ranges that it closes (or walks, for
+/// Scan). Codegen expands reductions to several copies, one an accumulator: Reduce {kind, copies},
+/// Accumulate {combine, count, copies}, values of one copy side by side.
+inline std::size_t value_count(Ref node) {
+    const auto arg = [&](std::size_t i) {
+        return node->args().size() > i ? static_cast<std::size_t>(node->arg(i)) : std::size_t{1};
+    };
+    switch (node->op()) {
+        case Op::Reduce:
+            return arg(1);
+        case Op::Accumulate:
+            return arg(1) * arg(2);
+        case Op::Scan:
+        case Op::Stage:
+            return 1;
+        default:
+            return node->src().size();
+    }
+}
+
+/// The ranges that Reduce, Accumulate, Scan and Stage name.
+inline std::span<const Ref> named_ranges(Ref node) {
+    return node->src().subspan(value_count(node));
+}
+
+/// A range's bit in Node::ranges().
+inline std::uint64_t range_bit(Ref range) { return std::uint64_t{1} << range->arg(0); }
+
 }  // namespace sinter::ir

@@ -10,6 +10,8 @@ namespace sinter::runtime {
 /// for another word, DeviceError for a level that the machine lacks, BackendError without LLVM. The
 /// reference stays valid.
 const codegen::Target& host_target();
+/// The target of such a word, e.g. to compile for several in one process; empty: native.
+codegen::Target make_target(const std::string& word);
 
 /// CPUs that this process may use: its affinity mask, cut by the quota of its control group.
 int usable_cpus();

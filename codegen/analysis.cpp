@@ -1,0 +1,95 @@
+#include "analysis.h"
+
+#include <algorithm>
+
+#include <sinter/ir/affine.h>
+
+namespace sinter::codegen {
+
+std::int64_t Analysis::size(std::int64_t number) const {
+    const Ref n = range[number]->src(0);
+    return n->is(Op::Const) ? n->arg(0) : kNominal;
+}
+
+double Analysis::volume(std::uint64_t mask) const {
+    double v = 1;
+    for (std::int64_t n : numbers)
+        if ((mask >> n & 1) != 0) v *= static_cast<double>(size(n));
+    return v;
+}
+
+Analysis analyse(Ref sink) {
+    Analysis a;
+    const std::vector<Ref> order = ir::toposort(std::span(&sink, 1));
+    for (Ref n : order) {
+        if (!n->is(Op::Range)) continue;
+        a.range[n->arg(0)] = n;
+        a.numbers.push_back(n->arg(0));
+    }
+    std::ranges::sort(a.numbers);
+
+    // Regions flow from what uses a value to the value; a reduction's own loops are its scope and
+    // what it closes.
+    RefMap<std::uint64_t> region(order.size());
+    RefMap<std::size_t> owner(order.size());  // 1 + the reduction whose value this is part of
+    RefMap<std::size_t> place(
+        order.size());  // 1 + position in `reductions`, in reverse while walking
+    std::vector<Reducing> reductions;
+    for (Ref s : sink->src()) {
+        region[s] = s->ranges();
+        a.stores.push_back(s);
+    }
+    for (std::size_t i = order.size(); i-- > 0;) {
+        const Ref n = order[i];
+        std::uint64_t inside = region[n];
+        std::size_t mine = owner[n];
+        if (n->is(Op::Reduce) || n->is(Op::Accumulate)) {
+            Reducing r{n, n->ranges(), 0, 0, {}};
+            for (Ref x : named_ranges(n)) r.closed |= range_bit(x);
+            r.volume = a.volume(r.scope | r.closed);
+            a.closed |= r.closed;
+            inside = r.scope | r.closed;
+            reductions.push_back(std::move(r));
+            mine = reductions.size();
+        }
+        if (n->is(Op::Scan) && n->src(1)->is(Op::Range)) a.ordered |= range_bit(n->src(1));
+        if (n->is(Op::Load) || n->is(Op::Store)) {
+            MemoryAccess m{n, inside, 0, {}, n->is(Op::Store)};
+            for (const auto& [term, coefficient] : ir::affine(n->src(1)).terms) {
+                if (term->is(Op::Range))
+                    m.stride[term->arg(0)] = coefficient;
+                else
+                    m.general |= term->ranges();
+            }
+            // Ranges that a store which combines names are walked in order.
+            for (Ref x : n->src().subspan(n->is(Op::Load) ? 3 : 4))
+                if (x->is(Op::Range)) a.ordered |= range_bit(x);
+            if (n->is(Op::Load) && mine != 0)
+                reductions[mine - 1].loads.push_back(a.accesses.size());
+            a.accesses.push_back(m);
+        }
+        if (ir::is_elementwise(n->op()) && n->dtype() != DType::Index &&
+            n->dtype() != DType::Bool) {
+            a.value_work += a.volume(inside);
+            ++a.value_nodes;
+        }
+        if (n->dtype() != DType::Index && n->dtype() != DType::None && !n->is(Op::Const))
+            a.element_bytes = std::max(a.element_bytes, size_of(n->dtype()));
+        for (Ref s : n->src()) {
+            region[s] |= inside;
+            if (mine != 0) owner[s] = mine;
+        }
+    }
+    std::ranges::reverse(reductions);
+    a.reductions = std::move(reductions);
+    a.eligible = ~std::uint64_t{0};
+    for (Ref s : a.stores) a.eligible &= s->ranges();
+    a.eligible &= ~a.closed & ~a.ordered;
+    a.outer = a.eligible;
+    // Reductions inside others have the others' ranges besides; what counts is which of the stores'
+    // they have.
+    for (const Reducing& r : a.reductions) a.outer &= r.scope;
+    return a;
+}
+
+}  // namespace sinter::codegen

@@ -1,0 +1,53 @@
+#pragma once
+// What the cost model looks at: a kernel's ranges, its memory accesses and its reductions.
+
+#include <vector>
+
+#include "rebuild.h"
+
+namespace sinter::codegen {
+
+/// A Load or Store.
+struct MemoryAccess {
+    Ref node;
+    std::uint64_t region;          ///< ranges of the loops it runs in
+    std::uint64_t general = 0;     ///< ranges that its index depends on other than by a stride
+    std::int64_t stride[64] = {};  ///< elements a step of the range, by number
+    bool is_store;
+    bool depends(std::int64_t range) const {
+        return stride[range] != 0 || (general >> range & 1) != 0;
+    }
+};
+
+struct Reducing {
+    Ref node;
+    std::uint64_t scope;   ///< ranges it is computed for
+    std::uint64_t closed;  ///< ranges it runs over
+    double volume;         ///< steps in all
+    std::vector<std::size_t>
+        loads;  ///< positions among the accesses read by its value, nested reductions apart
+};
+
+struct Analysis {
+    Ref range[64] = {};                 ///< by number
+    std::vector<std::int64_t> numbers;  ///< of the ranges there are, ascending
+    std::vector<MemoryAccess> accesses;
+    std::vector<Reducing> reductions;  ///< each after those it reads
+    std::vector<Ref> stores;
+    std::uint64_t closed = 0;    ///< ranges that reductions run over
+    std::uint64_t ordered = 0;   ///< ranges that must be walked in order, by one thread
+    std::uint64_t eligible = 0;  ///< ranges of all stores that may run in any order, in parallel
+    std::uint64_t outer = 0;     ///< those that every reduction has too: nothing is computed twice
+    double value_work = 0;       ///< value ops run, all ranges
+    std::size_t value_nodes = 0;
+    std::size_t element_bytes = 1;  ///< of the widest value
+
+    /// Trips of a range; a size known only at launch counts as `kNominal`.
+    std::int64_t size(std::int64_t number) const;
+    double volume(std::uint64_t mask) const;
+    static constexpr std::int64_t kNominal = 1 << 16;
+};
+
+Analysis analyse(Ref sink);
+
+}  // namespace sinter::codegen

@@ -1,0 +1,237 @@
+#include "choose.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+
+namespace sinter::codegen {
+namespace {
+
+using ir::Role;
+
+constexpr double kGatherCost = 1.3;  // of an indexed lane, in scalar loads
+
+bool has(std::uint64_t mask, std::int64_t range) { return (mask >> range & 1) != 0; }
+
+// Share of the lanes that do work when a range of this size runs in vectors.
+double lane_use(std::int64_t size, int lanes) {
+    return static_cast<double>(size) / static_cast<double>((size + lanes - 1) / lanes * lanes);
+}
+
+// Steps of a range in blocks of n, against the steps there are: what ragged blocks cost.
+double block_waste(std::int64_t size, int n) {
+    return static_cast<double>((size + n - 1) / n * n) / static_cast<double>(size);
+}
+
+// Cost of running the kernel in vectors along range v: every access runs its region's volume, a
+// lane at a time where its lanes do not lie side by side.
+double vector_cost(const Analysis& a, std::int64_t v, int lanes) {
+    const double width = lanes * lane_use(a.size(v), lanes);
+    double cost = 0;
+    for (const MemoryAccess& m : a.accesses) {
+        const double steps = a.volume(m.region);
+        if (!has(m.region, v)) {
+            cost += steps;
+            continue;
+        }
+        const std::int64_t stride = m.stride[v];
+        const bool side_by_side =
+            !has(m.general, v) && (stride == 0 || stride == 1 || stride == -1);
+        cost += side_by_side ? steps / width : steps * kGatherCost;
+    }
+    for (const Reducing& r : a.reductions) {
+        if (has(r.scope | r.closed, v))
+            cost += r.volume / width;
+        else
+            cost += r.volume;
+        // Lanes are combined at the end of each.
+        if (has(r.closed, v)) cost += 4 * a.volume(r.scope);
+    }
+    cost += a.value_work / width;
+    return cost;
+}
+
+int vector_lanes(const Analysis& a, const Target& target) {
+    return std::clamp(target.vector_bits / 8 / static_cast<int>(a.element_bytes), 1, 64);
+}
+
+struct Tile {
+    double cost = INFINITY;
+    int i = 1, j = 1, vectors = 1;
+};
+
+// Loads and multiply-adds of one step of the main reduction with an i by j by `vectors` tile in
+// registers.
+double tile_cost(const Analysis& a, const Reducing& r, std::int64_t v, std::int64_t ri,
+                 std::int64_t rj, const Tile& t, const Target& target, int lanes) {
+    const int accumulators = t.i * t.j * t.vectors;
+    double loads = 0, widest = 0;
+    for (std::size_t l : r.loads) {
+        const MemoryAccess& m = a.accesses[l];
+        double copies = 1;
+        if (ri >= 0 && m.depends(ri)) copies *= t.i;
+        if (rj >= 0 && m.depends(rj)) copies *= t.j;
+        const bool along = m.depends(v);
+        if (along) copies *= t.vectors;
+        if (along && !(m.stride[v] == 1 || m.stride[v] == -1)) copies *= kGatherCost * lanes;
+        loads += copies;
+        if (along) widest = std::max(widest, copies);
+    }
+    // Registers: the accumulators, the vectors that are reused across rows, a broadcast and a
+    // spare.
+    const double live =
+        accumulators +
+        (accumulators > t.vectors ? std::min(widest, static_cast<double>(t.vectors * t.j)) : 1) + 2;
+    if (live > target.vector_registers - 2) return INFINITY;
+    // Two multiply-adds and two loads a cycle; a chain of dependent additions takes four cycles a
+    // step.
+    double cycles = std::max(accumulators / 2.0, loads / 2.0);
+    cycles = std::max(cycles, 4.0);
+    double waste = block_waste(a.size(v), t.vectors * lanes);
+    if (ri >= 0) waste *= block_waste(a.size(ri), t.i);
+    if (rj >= 0) waste *= block_waste(a.size(rj), t.j);
+    // Equal in theory, larger tiles load less and smaller ones compile faster: a slight pull to the
+    // latter.
+    return cycles / accumulators * waste * (1 + 0.002 * accumulators);
+}
+
+constexpr int kRows[] = {1, 2, 3, 4, 5, 6, 7, 8, 10, 12};
+constexpr int kVectors[] = {1, 2, 3, 4, 6, 8};
+
+void choose_tile(const Analysis& a, const Target& target, Plan& plan) {
+    const auto main =
+        std::ranges::max_element(a.reductions, {}, [](const Reducing& r) { return r.volume; });
+    if (main == a.reductions.end() || plan.vector < 0) return;
+    const std::int64_t v = plan.vector;
+    if (!has(main->scope | main->closed, v)) return;
+    // Rows: ranges of the result along which some operand is reused.
+    std::vector<std::int64_t> rows;
+    for (std::int64_t n : a.numbers) {
+        if (n == v || !has(main->scope & a.outer, n) || a.size(n) < 2) continue;
+        const bool reused =
+            main->loads.size() > 1 && std::ranges::any_of(main->loads, [&](std::size_t l) {
+                return !a.accesses[l].depends(n);
+            });
+        if (reused && a.range[n]->src(0)->is(Op::Const)) rows.push_back(n);
+    }
+    const bool v_in_result = has(main->scope, v);
+    Tile best;
+    std::int64_t best_i = -1, best_j = -1;
+    const auto consider = [&](std::int64_t ri, std::int64_t rj) {
+        for (int i : kRows) {
+            if (ri < 0 ? i > 1 : i > a.size(ri)) break;
+            for (int j : kRows) {
+                if (rj < 0 ? j > 1 : j > a.size(rj)) break;
+                for (int vectors : kVectors) {
+                    if (vectors > 1 && (vectors - 1) * plan.lanes >= a.size(v)) break;
+                    Tile t{0, i, j, vectors};
+                    t.cost = tile_cost(a, *main, v, ri, rj, t, target, plan.lanes);
+                    if (t.cost < best.cost) {
+                        best = t;
+                        best_i = ri;
+                        best_j = rj;
+                    }
+                }
+            }
+        }
+    };
+    // With the vector range in the result, one more range makes a tile; with it reduced, two do.
+    consider(-1, -1);
+    for (std::size_t x = 0; x < rows.size(); ++x) {
+        consider(rows[x], -1);
+        if (!v_in_result)
+            for (std::size_t y = x + 1; y < rows.size(); ++y) consider(rows[x], rows[y]);
+    }
+    plan.vectors = best.vectors;
+    if (best.i > 1) plan.unrolled.push_back({best_i, best.i});
+    if (best.j > 1) plan.unrolled.push_back({best_j, best.j});
+    plan.contraction = !plan.unrolled.empty();
+}
+
+}  // namespace
+
+Plan choose(const Analysis& a, const Target& target) {
+    Plan plan;
+    const int lanes = vector_lanes(a, target);
+    double best = 0;
+    for (const MemoryAccess& m : a.accesses) best += a.volume(m.region);
+    for (const Reducing& r : a.reductions) best += r.volume;
+    best += a.value_work;
+    for (std::int64_t n : a.numbers) {
+        if (has(a.ordered, n) || a.size(n) < 2) continue;
+        const bool variable = !a.range[n]->src(0)->is(Op::Const);
+        if (variable && !has(a.outer, n)) continue;
+        const double cost = vector_cost(a, n, lanes);
+        // Ties go to the later range: the inner one of row-major memory.
+        if (cost <= best) {
+            best = cost;
+            plan.vector = n;
+            plan.lanes = lanes;
+        }
+    }
+    if (plan.vector < 0) return plan;
+    // A short range does with fewer lanes.
+    while (plan.lanes > 2 && plan.lanes / 2 >= a.size(plan.vector)) plan.lanes /= 2;
+    if (!a.reductions.empty()) {
+        choose_tile(a, target, plan);
+    } else {
+        const std::int64_t most = std::max<std::int64_t>(1, a.size(plan.vector) / plan.lanes);
+        plan.vectors = a.value_nodes > 64 || a.accesses.size() > 8
+                           ? 1
+                           : static_cast<int>(std::min<std::int64_t>(2, most));
+    }
+    return plan;
+}
+
+Placed apply(Form& form, const Plan& plan) {
+    const Analysis before = analyse(form.sink());
+    std::vector<Ref> parallel, blocks;
+    std::uint64_t placed = 0;
+    for (std::int64_t n : before.numbers) {
+        const Ref r = before.range[n];
+        const bool outer = has(before.outer, n);
+        const Role role = outer ? Role::Parallel : Role::Serial;
+        const auto unrolled =
+            std::ranges::find_if(plan.unrolled, [&](const auto& u) { return u.range == n; });
+        if (n == plan.vector) {
+            const Form::Halves halves =
+                form.split(r, std::int64_t{plan.vectors} * plan.lanes, role, Role::Loop);
+            if (halves.outer != nullptr && outer)
+                (plan.contraction ? blocks : parallel).push_back(halves.outer);
+            if (plan.vectors > 1) {
+                form.split(halves.inner, plan.lanes, Role::Unroll, Role::Vector);
+            } else {
+                form.bind(halves.inner, Role::Vector);
+            }
+        } else if (unrolled != plan.unrolled.end()) {
+            const Form::Halves halves = form.split(r, unrolled->by, role, Role::Unroll);
+            if (halves.outer != nullptr && outer) parallel.push_back(halves.outer);
+        } else {
+            const Ref bound = form.bind(r, role);
+            if (outer) parallel.push_back(bound);
+        }
+        placed |= std::uint64_t{1} << n;
+    }
+    form.expand_unrolled();
+
+    Placed result;
+    result.parallel = blocks;
+    result.parallel.insert(result.parallel.end(), parallel.begin(), parallel.end());
+    for (Ref r : result.parallel) result.order.push_back(r->arg(0));
+    // Serial ranges by the longest stride that memory is walked with; ordered ones innermost among
+    // equals.
+    const Analysis after = analyse(form.sink());
+    std::vector<std::pair<std::pair<int, std::int64_t>, std::int64_t>> serial;
+    for (std::int64_t n : after.numbers) {
+        if (ir::role_of(after.range[n]) != Role::Serial) continue;
+        std::int64_t longest = 0;
+        for (const MemoryAccess& m : after.accesses)
+            longest = std::max(longest, std::abs(m.stride[n]));
+        serial.push_back({{has(after.ordered, n) ? 1 : 0, -longest}, n});
+    }
+    std::ranges::stable_sort(serial);
+    for (const auto& [key, n] : serial) result.order.push_back(n);
+    return result;
+}
+
+}  // namespace sinter::codegen

@@ -1,0 +1,37 @@
+#pragma once
+// The cost model: which transformations a kernel gets, from its shape and the target alone.
+
+#include <vector>
+
+#include <sinter/codegen/codegen.h>
+
+#include "analysis.h"
+#include "transform.h"
+
+namespace sinter::codegen {
+
+/// What is done to one phase of a kernel; by range number, -1 for none.
+struct Plan {
+    std::int64_t vector = -1;
+    int lanes = 1;
+    int vectors = 1;  ///< vectors side by side along the vector range
+    struct Unrolled {
+        std::int64_t range;
+        int by;
+    };
+    std::vector<Unrolled> unrolled;
+    bool contraction = false;  ///< operands are reused: the vector range's blocks run outermost
+};
+
+Plan choose(const Analysis& analysis, const Target& target);
+
+struct Placed {
+    std::vector<std::int64_t> order;  ///< range numbers, outermost first
+    std::vector<Ref> parallel;        ///< in that order
+};
+
+/// Applies the plan: ranges get their roles, unrolled ones are expanded. Serial ranges are ordered
+/// by stride, the longest outermost.
+Placed apply(Form& form, const Plan& plan);
+
+}  // namespace sinter::codegen

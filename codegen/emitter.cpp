@@ -1,0 +1,453 @@
+#include "emitter.h"
+
+#include <algorithm>
+
+#include <sinter/ir/affine.h>
+#include <sinter/ir/error.h>
+
+#include "combine.h"
+
+namespace sinter::codegen {
+namespace {
+
+// Params in the launch's scratch have this slot.
+constexpr std::int64_t kSharedSlot = -1;
+
+}  // namespace
+
+Emitter::Emitter(Arena& arena, bool fma) : arena_(arena), fma_(fma) {
+    levels_.emplace_back();
+    levels_[0].block = &function_.body;
+}
+
+void Emitter::set_vector(Ref range) {
+    vector_range_ = range;
+    vector_mask_ = range_bit(range);
+    lanes_ = static_cast<std::uint16_t>(range->src(0)->arg(0));
+}
+
+// --- placing
+
+Value Emitter::push(const Inst& inst, std::size_t depth) {
+    const auto v = static_cast<Value>(function_.insts.size());
+    function_.insts.push_back(inst);
+    depth_.push_back(depth);
+    levels_[depth].block->items.emplace_back(v);
+    return v;
+}
+
+void Emitter::remember(Ref node, std::vector<Value> values, std::size_t depth) {
+    Known& entry = known_[node];
+    entry.values = std::move(values);
+    entry.valid = true;
+    levels_[depth].made.push_back(node);
+}
+
+void Emitter::forget_level() {
+    Level& level = levels_.back();
+    for (Ref n : level.made) known_.find(n)->valid = false;
+    level.made.clear();
+    open_ &= ~level.opened;
+    level.opened = 0;
+}
+
+const std::vector<Value>* Emitter::lookup(Ref node) const {
+    const Known* k = known_.find(node);
+    return k != nullptr && k->valid ? &k->values : nullptr;
+}
+
+bool Emitter::known(Ref node) const { return lookup(node) != nullptr; }
+
+void Emitter::define(Ref reduction, std::vector<Value> components) {
+    remember(reduction, std::move(components), levels_.size() - 1);
+}
+
+void Emitter::bind(Ref range, Value v) {
+    const std::size_t depth = levels_.size() - 1;
+    if (depth_of(v) != depth) {
+        // What depends on the range must stay in the branch, though the number itself is older.
+        Inst alias{Code::Alias};
+        alias.dtype = DType::Index;
+        alias.src[0] = v;
+        v = push(alias, depth);
+    }
+    remember(range, {v}, depth);
+    levels_.back().opened |= range_bit(range) & ~open_;
+    open_ |= range_bit(range);
+}
+
+// --- values
+
+Value Emitter::constant(DType dtype, std::int64_t bits, std::uint16_t lanes) {
+    const auto [it, fresh] = constants_.try_emplace({dtype, bits, lanes}, kNone);
+    if (fresh) {
+        Inst c{Code::Const};
+        c.dtype = dtype;
+        c.lanes = lanes;
+        c.imm = bits;
+        it->second = push(c, 0);
+    }
+    return it->second;
+}
+
+Value Emitter::argument(Arg which) {
+    Inst inst{Code::Argument};
+    inst.dtype = DType::Index;
+    inst.imm = static_cast<std::int64_t>(which);
+    return push(inst, 0);
+}
+
+Value Emitter::arith(Op op, DType dtype, std::initializer_list<Value> src, std::int64_t imm) {
+    std::uint16_t lanes = 1;
+    std::size_t depth = 0, i = 0;
+    for (Value v : src) lanes = std::max(lanes, this->lanes(v));
+    Inst inst{Code::Arith};
+    inst.op = op;
+    inst.dtype = dtype;
+    inst.lanes = lanes;
+    inst.imm = imm;
+    for (Value v : src) {
+        const Value wide = splat(v, lanes);
+        inst.src[i++] = wide;
+        depth = std::max(depth, depth_of(wide));
+    }
+    return push(inst, depth);
+}
+
+Value Emitter::splat(Value v, std::uint16_t lanes) {
+    if (this->lanes(v) == lanes) return v;
+    const Inst& source = function_.insts[static_cast<std::size_t>(v)];
+    if (source.code == Code::Const) return constant(source.dtype, source.imm, lanes);
+    Inst inst{Code::Splat};
+    inst.dtype = dtype(v);
+    inst.lanes = lanes;
+    inst.src[0] = v;
+    return push(inst, depth_of(v));
+}
+
+Value Emitter::rotate(Value v, int by) {
+    Inst inst{Code::Rotate};
+    inst.dtype = dtype(v);
+    inst.lanes = lanes(v);
+    inst.imm = by;
+    inst.src[0] = v;
+    return push(inst, depth_of(v));
+}
+
+Value Emitter::first(Value v) {
+    Inst inst{Code::First};
+    inst.dtype = dtype(v);
+    inst.src[0] = v;
+    return push(inst, depth_of(v));
+}
+
+// Loads place their own address and mask; reductions are made by whoever opens their loops.
+std::span<const Ref> Emitter::needs(Ref node) const {
+    switch (node->op()) {
+        case Op::Load:
+        case Op::Range:
+        case Op::Reduce:
+        case Op::Accumulate:
+            return {};
+        case Op::Scan:
+            return node->src().first(1);
+        default:
+            return node->src();
+    }
+}
+
+Value Emitter::value(Ref root) {
+    if (const auto* found = lookup(root)) return found->front();
+    std::vector<Ref> stack{root};
+    while (!stack.empty()) {
+        const Ref node = stack.back();
+        if (known(node)) {
+            stack.pop_back();
+            continue;
+        }
+        bool ready = true;
+        for (Ref s : needs(node)) {
+            if (known(s)) continue;
+            stack.push_back(s);
+            ready = false;
+        }
+        if (!ready) continue;
+        stack.pop_back();
+        const Value v = make(node);
+        remember(node, {v}, depth_of(v));
+    }
+    return lookup(root)->front();
+}
+
+Value Emitter::make(Ref node) {
+    switch (node->op()) {
+        case Op::Const:
+            return constant(node->dtype(), node->arg(0), 1);
+        case Op::Variable: {
+            Inst inst{Code::Scalar};
+            inst.dtype = node->dtype();
+            inst.imm = node->arg(0);
+            return push(inst, 0);
+        }
+        case Op::Param: {
+            if (node->arg(0) == kSharedSlot) return argument(Arg::Shared);
+            Inst inst{Code::Block};
+            inst.imm = node->arg(0);
+            return push(inst, 0);
+        }
+        case Op::Range: {
+            if (node != vector_range_)
+                throw InternalError("codegen: a value outside the loop of its range " +
+                                    std::to_string(node->arg(0)));
+            Inst inst{Code::Lanes};
+            inst.dtype = DType::Index;
+            inst.lanes = lanes_;
+            inst.imm = 1;
+            return push(inst, 0);
+        }
+        case Op::Load:
+            return make_load(node);
+        case Op::Scan:
+            return make_scan(node);
+        case Op::Get:
+            return (*lookup(node->src(0)))[static_cast<std::size_t>(node->arg(0))];
+        case Op::Check: {
+            const Value v = lookup(node->src(0))->front();
+            Inst inst{Code::Check};
+            inst.dtype = DType::Index;
+            inst.lanes = lanes(v);
+            inst.imm = node->arg(0);
+            inst.fill = node->arg(1);
+            inst.src[0] = v;
+            return push(inst, depth_of(v));
+        }
+        case Op::Reduce:
+        case Op::Accumulate:
+            throw InternalError("codegen: a reduction is read where it was not computed");
+        default:
+            break;
+    }
+    Value src[4] = {kNone, kNone, kNone, kNone};
+    if (node->src().size() > 4)
+        throw InternalError("codegen: no instruction for " + std::string(ir::name(node->op())));
+    for (std::size_t i = 0; i < node->src().size(); ++i) src[i] = lookup(node->src(i))->front();
+    // What the op needs to know besides its operands: a machine op's argument, or whether an index
+    // that is divided may be negative.
+    std::int64_t imm = node->args().empty() ? 0 : node->arg(0);
+    if ((node->is(Op::IDiv) || node->is(Op::Mod)) && node->dtype() == DType::Index)
+        imm = node->src(0)->vmin() < 0 ? kSignedDividend : 0;
+    switch (node->src().size()) {
+        case 1:
+            return arith(node->op(), node->dtype(), {src[0]}, imm);
+        case 2:
+            return arith(node->op(), node->dtype(), {src[0], src[1]}, imm);
+        case 3:
+            return arith(node->op(), node->dtype(), {src[0], src[1], src[2]}, imm);
+        default:
+            throw InternalError("codegen: no instruction for " + std::string(ir::name(node->op())));
+    }
+}
+
+// --- memory
+
+Emitter::Address Emitter::address(Ref index) {
+    const ir::Affine sum = ir::affine(index);
+    Address result;
+    result.constant = sum.constant;
+    std::int64_t step = 0;
+    bool general = false;
+    std::vector<std::pair<std::size_t, Ref>>
+        terms;  // by the loop they belong to: sums of outer ones are hoisted
+    for (const auto& [term, coefficient] : sum.terms) {
+        if (term == vector_range_) {
+            step = coefficient;
+            continue;
+        }
+        general = general || is_vector(term);
+        const Ref product = fold(arena_, Op::Mul, term, arena_.index(coefficient));
+        terms.emplace_back(depth_of(value(product)), product);
+    }
+    std::ranges::stable_sort(terms, {}, [](const auto& t) { return t.first; });
+    Ref base = nullptr;
+    for (const auto& [depth, product] : terms)
+        base = base == nullptr ? product : arena_.add(base, product);
+    if (base != nullptr) result.index = value(base);
+    if (general || (step != 0 && step != 1 && step != -1)) {
+        result.access = Access::Indexed;
+        Value offsets = kNone;
+        if (step != 0) {
+            Inst lanes{Code::Lanes};
+            lanes.dtype = DType::Index;
+            lanes.lanes = lanes_;
+            lanes.imm = step;
+            offsets = push(lanes, 0);
+        }
+        if (result.index == kNone)
+            result.index = offsets;
+        else if (offsets != kNone)
+            result.index = arith(Op::Add, DType::Index, {result.index, offsets});
+    } else if (step != 0) {
+        result.access = step == 1 ? Access::Contiguous : Access::Reverse;
+    }
+    return result;
+}
+
+Value Emitter::mask(Ref valid, Access access) {
+    if (valid->vmin() == 1) return kNone;
+    const Value v = value(valid);
+    return access == Access::Scalar ? v : splat(v, lanes_);
+}
+
+Value Emitter::make_load(Ref node) {
+    const Value memory = value(node->src(0));
+    Address where = address(node->src(1));
+    Value allowed = mask(node->src(2), where.access);
+    if (allowed != kNone && where.access == Access::Scalar && lanes(allowed) != 1) {
+        // One address, some lanes only: as good as an indexed load.
+        where.access = Access::Indexed;
+        where.index = splat(where.index == kNone ? value(arena_.index(0)) : where.index, lanes_);
+    }
+    Inst inst{Code::Load};
+    inst.dtype = node->dtype();
+    inst.lanes = where.access == Access::Scalar ? std::uint16_t{1} : lanes_;
+    inst.access = where.access;
+    inst.imm = where.constant;
+    inst.fill = node->arg(0);
+    inst.src[0] = memory;
+    inst.src[1] = where.index;
+    inst.src[2] = allowed;
+    std::size_t depth = std::max({depth_of(memory), depth_of(where.index), depth_of(allowed)});
+    // Further sources are ranges that the memory's contents depend on.
+    for (Ref r : node->src().subspan(3)) depth = std::max(depth, depth_of(value(r)));
+    return push(inst, depth);
+}
+
+void Emitter::store(Ref node) {
+    const Ref valid = node->src(3);
+    if (valid->vmax() == 0) return;
+    const Value memory = value(node->src(0));
+    const Value stored = value(node->src(2));
+    const Address where = address(node->src(1));
+    if (where.access == Access::Scalar && lanes(stored) != 1)
+        throw InternalError("codegen: a vector stored at one place");
+    Inst inst{Code::Store};
+    inst.dtype = node->src(2)->dtype();
+    inst.lanes = where.access == Access::Scalar ? std::uint16_t{1} : lanes_;
+    inst.access = where.access;
+    inst.imm = where.constant;
+    inst.src[0] = memory;
+    inst.src[1] = where.index;
+    inst.src[2] = mask(valid, where.access);
+    inst.src[3] = splat(stored, inst.lanes);
+    push(inst, levels_.size() - 1);
+}
+
+bool Emitter::accumulate_product(Ref reduction, Ref product, Value& acc, std::uint16_t lanes) {
+    const bool sum = reduction->is(Op::Reduce) &&
+                     reduction->arg(0) == static_cast<std::int64_t>(ir::ReduceKind::Add);
+    if (!fma_ || !sum || !product->is(Op::Mul) || known(product)) return false;
+    if (product->dtype() != f32 && product->dtype() != f64) return false;
+    const Value a = splat(value(product->src(0)), lanes), b = splat(value(product->src(1)), lanes);
+    acc = arith(Op::Fma, product->dtype(), {a, b, acc});
+    return true;
+}
+
+// --- loops and branches
+
+void Emitter::open_loop(Value begin, Value end, bool may_be_empty) {
+    Level level;
+    level.loop = std::make_unique<Loop>();
+    level.loop->begin = begin;
+    level.loop->end = end;
+    level.loop->may_be_empty = may_be_empty;
+    level.block = &level.loop->body;
+    levels_.push_back(std::move(level));
+    Inst index{Code::LoopIndex};
+    index.dtype = DType::Index;
+    function_.insts.push_back(index);
+    depth_.push_back(levels_.size() - 1);
+    levels_.back().loop->index = static_cast<Value>(function_.insts.size() - 1);
+}
+
+Value Emitter::loop_index() const { return levels_.back().loop->index; }
+
+Value Emitter::carry(Value init) {
+    Level& level = levels_.back();
+    Inst phi{Code::Phi};
+    phi.dtype = dtype(init);
+    phi.lanes = lanes(init);
+    function_.insts.push_back(phi);
+    depth_.push_back(levels_.size() - 1);
+    const auto v = static_cast<Value>(function_.insts.size() - 1);
+    level.carried.push_back(level.loop->carried.size());
+    level.loop->carried.push_back({v, init, kNone});
+    return v;
+}
+
+void Emitter::set_next(Value v) {
+    Level& level = levels_.back();
+    level.loop->carried[level.carried[level.set++]].next = v;
+}
+
+Value Emitter::make_scan(Ref node) {
+    const Ref walked = node->src(1);
+    const Value next = lookup(node->src(0))->front();
+    if (!walked->is(Op::Range)) return next;  // a range of one element
+    std::size_t depth = 0;
+    for (std::size_t d = 1; d < levels_.size(); ++d)
+        if (levels_[d].loop != nullptr && (levels_[d].opened & range_bit(walked)) != 0) depth = d;
+    if (depth == 0) throw InternalError("codegen: a scan outside the loop it walks");
+    const auto kind = static_cast<ir::ReduceKind>(node->arg(0));
+    const Value init = constant(node->dtype(), ir::identity_bits(kind, node->dtype()), lanes(next));
+    Inst phi{Code::Phi};
+    phi.dtype = node->dtype();
+    phi.lanes = lanes(next);
+    function_.insts.push_back(phi);
+    depth_.push_back(depth);
+    const auto carried = static_cast<Value>(function_.insts.size() - 1);
+    const Value running = combine(*this, kind, carried, next);
+    if (depth_of(running) != depth) throw InternalError("codegen: a scan inside another loop");
+    levels_[depth].loop->carried.push_back({carried, init, running});
+    return running;
+}
+
+std::vector<Value> Emitter::close_loop() {
+    forget_level();
+    Level level = std::move(levels_.back());
+    levels_.pop_back();
+    Loop& loop = *level.loop;
+    for (const Loop::Carried& c : loop.carried) {
+        Inst phi{Code::Phi};
+        phi.dtype = dtype(c.phi);
+        phi.lanes = lanes(c.phi);
+        function_.insts.push_back(phi);
+        depth_.push_back(levels_.size() - 1);
+        loop.results.push_back(static_cast<Value>(function_.insts.size() - 1));
+    }
+    std::vector<Value> results;
+    for (std::size_t i : level.carried) results.push_back(loop.results[i]);
+    levels_.back().block->items.emplace_back(std::move(level.loop));
+    return results;
+}
+
+void Emitter::open_if(Value condition) {
+    Level level;
+    level.branch = std::make_unique<If>();
+    level.branch->condition = condition;
+    level.block = &level.branch->then;
+    levels_.push_back(std::move(level));
+}
+
+void Emitter::open_else() {
+    forget_level();
+    levels_.back().block = &levels_.back().branch->otherwise;
+}
+
+void Emitter::close_if() {
+    forget_level();
+    Level level = std::move(levels_.back());
+    levels_.pop_back();
+    levels_.back().block->items.emplace_back(std::move(level.branch));
+}
+
+}  // namespace sinter::codegen

@@ -1,0 +1,117 @@
+#pragma once
+// Puts instructions where they belong while loops are open: each value goes to the outermost loop
+// it depends on.
+
+#include <initializer_list>
+#include <map>
+#include <memory>
+#include <tuple>
+#include <vector>
+
+#include "linear.h"
+#include "rebuild.h"
+
+namespace sinter::codegen {
+
+class Emitter {
+public:
+    Emitter(Arena& arena, bool fma);
+
+    Function& function() { return function_; }
+    void set_vector(Ref range);
+    std::uint16_t vector_lanes() const { return lanes_; }
+    std::uint64_t open_ranges() const { return open_; }
+
+    // --- values
+    /// The value of a node of the graph, made if it is not known here. Reductions must have been
+    /// defined.
+    Value value(Ref node);
+    bool known(Ref node) const;
+    void define(Ref reduction, std::vector<Value> components);
+    /// `range` has this value until the innermost open loop or branch closes.
+    void bind(Ref range, Value value);
+
+    Value constant(DType dtype, std::int64_t bits, std::uint16_t lanes);
+    Value argument(Arg which);
+    Value arith(Op op, DType dtype, std::initializer_list<Value> src, std::int64_t imm = 0);
+    Value compare(Op op, Value a, Value b) { return arith(op, DType::Bool, {a, b}); }
+    Value logic(Op op, Value a, Value b) { return arith(op, DType::Bool, {a, b}); }
+    Value logic_not(Value a) { return arith(Op::Not, DType::Bool, {a}); }
+    Value select(Value condition, Value a, Value b) {
+        return arith(Op::Where, dtype(a), {condition, a, b});
+    }
+    Value splat(Value v, std::uint16_t lanes);
+    Value rotate(Value v, int by);
+    Value first(Value v);
+    DType dtype(Value v) const { return function_.insts[static_cast<std::size_t>(v)].dtype; }
+    std::uint16_t lanes(Value v) const {
+        return function_.insts[static_cast<std::size_t>(v)].lanes;
+    }
+
+    // --- effects, in the innermost open block
+    void store(Ref store);
+    /// acc += a * b in one step where `value` is a product, the reduction a sum, and the target
+    /// fuses; else false.
+    bool accumulate_product(Ref reduction, Ref value, Value& acc, std::uint16_t lanes);
+
+    // --- loops and branches
+    void open_loop(Value begin, Value end, bool may_be_empty);
+    Value loop_index() const;
+    /// A value of the innermost loop that starts as `init`; set_next gives, in the order of the
+    /// calls, what the next trip starts with, and close_loop the values after the loop.
+    Value carry(Value init);
+    void set_next(Value v);
+    std::vector<Value> close_loop();
+    void open_if(Value condition);
+    void open_else();
+    void close_if();
+
+private:
+    struct Level {
+        std::unique_ptr<Loop> loop;
+        std::unique_ptr<If> branch;
+        Block* block = nullptr;
+        std::vector<Ref> made;  // known here and not outside
+        std::uint64_t opened = 0;
+        std::vector<std::size_t> carried;  // of carry(), in order
+        std::size_t set = 0;
+    };
+    struct Known {
+        std::vector<Value> values;
+        bool valid = false;
+    };
+    struct Address {
+        Access access = Access::Scalar;
+        Value index = kNone;
+        std::int64_t constant = 0;
+    };
+
+    Value push(const Inst& inst, std::size_t depth);
+    std::size_t depth_of(Value v) const {
+        return v == kNone ? 0 : depth_[static_cast<std::size_t>(v)];
+    }
+    void remember(Ref node, std::vector<Value> values, std::size_t depth);
+    void forget_level();
+    bool is_vector(Ref node) const { return (node->ranges() & vector_mask_) != 0; }
+    Value make(Ref node);
+    Value make_load(Ref node);
+    Value make_scan(Ref node);
+    Address address(Ref index);
+    Value mask(Ref valid, Access access);
+    std::span<const Ref> needs(Ref node) const;
+    const std::vector<Value>* lookup(Ref node) const;
+
+    Arena& arena_;
+    bool fma_;
+    Function function_;
+    std::vector<std::size_t> depth_;
+    std::vector<Level> levels_;
+    RefMap<Known> known_;
+    std::map<std::tuple<DType, std::int64_t, std::uint16_t>, Value> constants_;
+    Ref vector_range_ = nullptr;
+    std::uint64_t vector_mask_ = 0;
+    std::uint64_t open_ = 0;
+    std::uint16_t lanes_ = 1;
+};
+
+}  // namespace sinter::codegen

@@ -1,0 +1,97 @@
+#pragma once
+// The linear program: what a kernel's phase becomes when every value has its place. Instructions in
+// static single assignment, in blocks; loops carry their values as phis. Renderers print it;
+// nothing is chosen after it.
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include <sinter/ir/dtype.h>
+#include <sinter/ir/op.h>
+
+namespace sinter::codegen {
+
+/// Number of an instruction, which is its value.
+using Value = std::int32_t;
+inline constexpr Value kNone = -1;
+
+enum class Code : std::uint8_t {
+    Arith,      ///< `op` on src
+    Const,      ///< bits in imm; a vector when lanes > 1
+    Argument,   ///< a value of the function's own: imm says which (see Arg)
+    Block,      ///< pointer of Param slot imm
+    Scalar,     ///< Variable slot imm, of dtype
+    Splat,      ///< src[0] in every lane
+    Lanes,      ///< 0, imm, 2·imm, …
+    Rotate,     ///< lanes of src[0] moved down by imm: the step of a horizontal reduction
+    First,      ///< lane 0 of src[0]
+    Alias,      ///< src[0], known only inside a branch
+    LoopIndex,  ///< index of the loop it is given to
+    Phi,        ///< value carried by a loop
+    Load,   ///< src: memory, index (or kNone), mask (or kNone); imm: constant part of the index;
+            ///< fill: fill bits
+    Store,  ///< src: memory, index (or kNone), mask (or kNone), value; imm as Load
+    Check,  ///< src[0] as an index below imm; else records check id `fill` and gives 0
+};
+
+/// Inst::imm of an IDiv or Mod of DType::Index whose dividend may be negative.
+inline constexpr std::int64_t kSignedDividend = 1;
+
+enum class Arg : std::int64_t { Begin, End, Shared };
+
+/// How the lanes of a Load or Store lie in memory.
+enum class Access : std::uint8_t {
+    Scalar,      ///< one element
+    Contiguous,  ///< lane i at index + i
+    Reverse,     ///< lane i at index - i
+    Indexed,     ///< the index is a vector
+};
+
+struct Inst {
+    Code code;
+    ir::Op op = ir::Op::Const;
+    DType dtype = DType::None;
+    std::uint16_t lanes = 1;
+    Access access = Access::Scalar;
+    bool streaming = false;  ///< Store: past the caches
+    std::int64_t imm = 0;
+    std::int64_t fill = 0;
+    Value src[4] = {kNone, kNone, kNone, kNone};
+};
+
+struct Loop;
+struct If;
+using Item = std::variant<Value, std::unique_ptr<Loop>, std::unique_ptr<If>>;
+
+struct Block {
+    std::vector<Item> items;
+};
+
+/// Runs `body` for index = begin, begin + 1, … below end; at least once unless `may_be_empty`.
+struct Loop {
+    struct Carried {
+        Value phi, init, next;
+    };
+    Value begin = kNone, end = kNone, index = kNone;
+    bool may_be_empty = false;
+    std::vector<Carried> carried;  ///< after the loop, `result` of each
+    std::vector<Value> results;    ///< values of the carried after the loop
+    Block body;
+};
+
+struct If {
+    Value condition = kNone;
+    Block then, otherwise;
+};
+
+/// A phase: a function over trips [Arg::Begin, Arg::End).
+struct Function {
+    std::string symbol;
+    std::vector<Inst> insts;
+    Block body;
+};
+
+}  // namespace sinter::codegen

@@ -1,0 +1,408 @@
+#include "linearize.h"
+
+#include <algorithm>
+#include <map>
+
+#include <sinter/ir/affine.h>
+#include <sinter/ir/error.h>
+
+#include "combine.h"
+#include "emitter.h"
+
+namespace sinter::codegen {
+namespace {
+
+using ir::Role;
+
+// A reduction under way: its accumulators as they stand where code is being made.
+struct Reduction {
+    Ref node;
+    Tuple acc;               // copy by copy, the components of a copy side by side
+    std::size_t components;  // 1, or the count of a tuple
+    bool across_lanes;       // the lanes of a vector range are reduced as well
+};
+
+// Something to do in a scope: a store, or a step of a reduction with the values it takes.
+struct Work {
+    Ref store = nullptr;
+    Reduction* reduction = nullptr;
+    std::vector<Ref> values;      // of the reduction; the store itself otherwise
+    std::uint64_t remaining = 0;  // serial and parallel ranges still to be opened
+};
+
+class Linearizer {
+public:
+    Linearizer(Arena& arena, Ref sink, std::span<const std::int64_t> order,
+               const std::string& symbol, const LinearizeOptions& options)
+        : arena_(arena), emit_(arena, options.fma) {
+        emit_.function().symbol = symbol;
+        for (Ref n : ir::toposort(std::span(&sink, 1))) {
+            if (!n->is(Op::Range)) continue;
+            const auto number = static_cast<std::size_t>(n->arg(0));
+            range_[number] = n;
+            if (ir::role_of(n) == Role::Vector) {
+                vector_ |= range_bit(n);
+                emit_.set_vector(n);
+            }
+        }
+        for (std::size_t i = 0; i < 64; ++i) rank_[i] = 64 + static_cast<std::int64_t>(i);
+        for (std::size_t i = 0; i < order.size(); ++i)
+            rank_[static_cast<std::size_t>(order[i])] = static_cast<std::int64_t>(i);
+        for (std::int64_t number : order) {
+            Ref r = range_[static_cast<std::size_t>(number)];
+            if (r != nullptr && ir::role_of(r) == Role::Parallel) parallel_.push_back(r);
+        }
+        for (Ref s : sink->src()) stores_.push_back(s);
+    }
+
+    Function run() {
+        std::vector<Work> works;
+        for (Ref s : stores_) works.push_back(store_work(s));
+        open_trips(std::move(works));
+        return std::move(emit_.function());
+    }
+
+private:
+    // --- parallel ranges: one loop over trips
+
+    void open_trips(std::vector<Work> works) {
+        const Value begin = emit_.argument(Arg::Begin), end = emit_.argument(Arg::End);
+        if (parallel_.size() == 1 && is_ragged(parallel_[0]))
+            return split_trips(std::move(works), begin, end);
+        emit_.open_loop(begin, end, false);
+        // Trip t is a number in mixed radix, the last range running fastest.
+        Value rest = emit_.loop_index();
+        for (std::size_t i = parallel_.size(); i-- > 0;) {
+            const Ref size = parallel_[i]->src(0);
+            if (i == 0) {
+                emit_.bind(parallel_[i], rest);
+                break;
+            }
+            const Value n = emit_.value(size);
+            emit_.bind(parallel_[i], emit_.arith(Op::Mod, DType::Index, {rest, n}));
+            rest = emit_.arith(Op::IDiv, DType::Index, {rest, n});
+        }
+        variants(std::move(works), 0);
+        emit_.close_loop();
+    }
+
+    // Each ragged parallel range doubles the code: its last trip, and the others.
+    void variants(std::vector<Work> works, std::size_t i) {
+        while (i < parallel_.size() && !is_ragged(parallel_[i])) ++i;
+        if (i == parallel_.size()) return process(std::move(works));
+        const Ref p = parallel_[i];
+        const std::int64_t n = p->src(0)->arg(0);
+        if (n == 1) return variants(at(works, p, arena_.index(0)), i + 1);
+        const Value last =
+            emit_.arith(Op::Eq, DType::Bool, {emit_.value(p), emit_.value(arena_.index(n - 1))});
+        emit_.open_if(last);
+        variants(at(works, p, arena_.index(n - 1)), i + 1);
+        emit_.open_else();
+        const Ref fewer = shortened(p, n - 1);
+        emit_.bind(fewer, emit_.value(p));
+        variants(at(works, p, fewer), i + 1);
+        emit_.close_if();
+    }
+
+    // One ragged range: a loop over its whole trips, then the last one if it is ours.
+    void split_trips(std::vector<Work> works, Value begin, Value end) {
+        const Ref p = parallel_[0];
+        const Ref size = p->src(0);
+        const bool constant = size->is(Op::Const);
+        const Value last = constant
+                               ? emit_.value(arena_.index(size->arg(0) - 1))
+                               : emit_.arith(Op::Sub, DType::Index,
+                                             {emit_.value(size), emit_.value(arena_.index(1))});
+        if (!constant || size->arg(0) > 1) {
+            const Value whole_end = emit_.arith(Op::Min, DType::Index, {end, last});
+            emit_.open_loop(begin, whole_end, true);
+            if (constant) {
+                const Ref fewer = shortened(p, size->arg(0) - 1);
+                emit_.bind(fewer, emit_.loop_index());
+                process(at(works, p, fewer));
+            } else {
+                // In a whole trip no element is beyond the end, whatever the size is.
+                emit_.bind(p, emit_.loop_index());
+                process(unbounded(works, size));
+            }
+            emit_.close_loop();
+        }
+        emit_.open_if(emit_.arith(Op::Lt, DType::Bool, {last, end}));
+        if (constant) {
+            process(at(works, p, arena_.index(size->arg(0) - 1)));
+        } else {
+            emit_.bind(p, last);
+            process(std::move(works));
+        }
+        emit_.close_if();
+    }
+
+    Ref shortened(Ref r, std::int64_t n) {
+        const Ref size = arena_.index(n);
+        const std::int64_t args[] = {r->arg(0), r->arg(1)};
+        return arena_.make(Op::Range, DType::Index, std::span<const Ref>(&size, 1), args);
+    }
+
+    // --- work
+
+    Work store_work(Ref store) { return {store, nullptr, {store}, store->ranges() & ~vector_}; }
+
+    std::vector<Work> at(const std::vector<Work>& works, Ref range, Ref value) {
+        std::vector<Work> result;
+        for (const Work& w : works) {
+            Work moved = w;
+            moved.values = substitute_free(arena_, w.values, range, value);
+            if (w.store != nullptr) moved.store = moved.values[0];
+            moved.remaining &= ~range_bit(range);
+            result.push_back(std::move(moved));
+        }
+        return result;
+    }
+
+    // The works where masks against a variable size hold.
+    std::vector<Work> unbounded(const std::vector<Work>& works, Ref size) {
+        Ref variable = nullptr;
+        for (Ref n : ir::toposort(std::span(&size, 1)))
+            if (n->is(Op::Variable)) variable = n;
+        return at_variable(works, variable,
+                           arena_.index(variable->vmax() + (std::int64_t{1} << 32)));
+    }
+
+    std::vector<Work> at_variable(const std::vector<Work>& works, Ref variable, Ref value) {
+        const auto replace = [&](Ref root) {
+            return rebuild(root, [&](Ref n, std::span<const Ref> src) {
+                // Only masks: the ranges' own sizes stay.
+                if (!n->is(Op::Lt)) return make_folded(arena_, n, src);
+                const Ref changed[] = {src[0], src[1] == variable ? value : src[1]};
+                return make_folded(arena_, n, changed);
+            });
+        };
+        std::vector<Work> result;
+        for (const Work& w : works) {
+            Work moved = w;
+            for (Ref& v : moved.values) v = replace(v);
+            if (w.store != nullptr) moved.store = moved.values[0];
+            result.push_back(std::move(moved));
+        }
+        return result;
+    }
+
+    // --- scopes
+
+    std::uint64_t serial(std::uint64_t ranges) const {
+        return ranges & ~vector_ & ~emit_.open_ranges();
+    }
+
+    // Reductions below `roots` that can be computed in this scope and are not yet, each after those
+    // it reads.
+    std::vector<Ref> pending(std::span<const Ref> roots) {
+        std::vector<Ref> found;
+        RefMap<char> seen(64);
+        std::vector<std::pair<Ref, std::size_t>> stack;
+        for (Ref root : roots) {
+            if (seen.contains(root)) continue;
+            seen[root] = 1;
+            stack.emplace_back(root, 0);
+            while (!stack.empty()) {
+                auto& [node, next] = stack.back();
+                if (next < node->src().size() && !emit_.known(node)) {
+                    const Ref s = node->src(next++);
+                    if (!seen.contains(s)) {
+                        seen[s] = 1;
+                        stack.emplace_back(s, 0);
+                    }
+                    continue;
+                }
+                const Ref done = node;
+                stack.pop_back();
+                if ((done->is(Op::Reduce) || done->is(Op::Accumulate)) && !emit_.known(done) &&
+                    serial(done->ranges()) == 0)
+                    found.push_back(done);
+            }
+        }
+        return found;
+    }
+
+    // 1 + the highest level among the pending reductions that `roots` read, else 0.
+    int level_above(std::span<const Ref> roots, const RefMap<int>& levels) {
+        int level = 0;
+        for (Ref n : ir::toposort(roots))
+            if (const int* l = levels.find(n)) level = std::max(level, *l + 1);
+        return level;
+    }
+
+    void process(std::vector<Work> works) {
+        std::vector<Ref> roots;
+        for (Work& w : works) w.remaining &= ~emit_.open_ranges();
+        for (const Work& w : works) roots.insert(roots.end(), w.values.begin(), w.values.end());
+        const std::vector<Ref> reductions = pending(roots);
+        std::vector<std::unique_ptr<Reduction>> started;
+        std::vector<std::vector<Work>> levels(1);
+        const auto put = [&](Work work, int level) {
+            if (levels.size() <= static_cast<std::size_t>(level))
+                levels.resize(static_cast<std::size_t>(level) + 1);
+            levels[static_cast<std::size_t>(level)].push_back(std::move(work));
+        };
+        RefMap<int> level_of(reductions.size());
+        for (Ref node : reductions) {
+            const auto values = node->src().first(value_count(node));
+            const int level = level_above(values, level_of);
+            level_of[node] = level;
+            started.push_back(std::make_unique<Reduction>(start(node)));
+            std::uint64_t remaining = 0;
+            for (Ref r : named_ranges(node)) remaining |= range_bit(r) & ~vector_;
+            put({nullptr, started.back().get(), {values.begin(), values.end()}, remaining}, level);
+        }
+        // Stores come in the last pass together: what a kernel overwrites in place has been read by
+        // then.
+        int last = 0;
+        std::vector<Work> stores;
+        for (Work& w : works) {
+            const int level = reductions.empty() ? 0 : level_above(w.values, level_of);
+            last = std::max(last, level);
+            if (w.store != nullptr)
+                stores.push_back(std::move(w));
+            else
+                put(std::move(w), level);
+        }
+        last = std::max(last, static_cast<int>(levels.size()) - 1);
+        for (Work& w : stores) put(std::move(w), last);
+        for (std::vector<Work>& level : levels) run_level(level, started);
+    }
+
+    void run_level(std::vector<Work>& works,
+                   const std::vector<std::unique_ptr<Reduction>>& started) {
+        const auto mine = [&](const Reduction* r) {
+            return std::ranges::any_of(started, [&](const auto& s) { return s.get() == r; });
+        };
+        std::map<std::int64_t, std::vector<Work>> loops;  // by rank of the next range
+        std::vector<Reduction*> finish;
+        for (Work& w : works) {
+            if (w.reduction != nullptr && mine(w.reduction)) finish.push_back(w.reduction);
+            if (w.remaining == 0) {
+                if (w.store != nullptr)
+                    emit_.store(w.store);
+                else
+                    step(*w.reduction, w.values);
+                continue;
+            }
+            std::int64_t first = -1;
+            for (std::int64_t i = 0; i < 64; ++i)
+                if ((w.remaining >> i & 1) != 0 &&
+                    (first < 0 ||
+                     rank_[static_cast<std::size_t>(i)] < rank_[static_cast<std::size_t>(first)]))
+                    first = i;
+            loops[rank_[static_cast<std::size_t>(first)] * 64 + first].push_back(std::move(w));
+        }
+        for (auto& [key, group] : loops)
+            run_loop(range_[static_cast<std::size_t>(key % 64)], std::move(group));
+        for (Reduction* r : finish) finalize(*r);
+    }
+
+    void run_loop(Ref range, std::vector<Work> works) {
+        if (!range->src(0)->is(Op::Const))
+            throw InternalError("codegen: a serial range of variable size");
+        const std::int64_t n = range->src(0)->arg(0);
+        if (n == 0) return;
+        const std::int64_t whole = is_ragged(range) ? n - 1 : n;
+        if (whole > 1) {
+            const Ref shorter = shortened(range, whole);
+            std::vector<Work> inside = at(works, range, shorter);
+            emit_.open_loop(emit_.value(arena_.index(0)), emit_.value(arena_.index(whole)), false);
+            emit_.bind(shorter, emit_.loop_index());
+            std::vector<Reduction*> carried;
+            for (const Work& w : inside)
+                if (w.reduction != nullptr) carried.push_back(w.reduction);
+            for (Reduction* r : carried)
+                for (Value& v : r->acc) v = emit_.carry(v);
+            process(std::move(inside));
+            for (Reduction* r : carried)
+                for (Value v : r->acc) emit_.set_next(v);
+            const std::vector<Value> results = emit_.close_loop();
+            std::size_t next = 0;
+            for (Reduction* r : carried)
+                for (Value& v : r->acc) v = results[next++];
+        }
+        for (std::int64_t i = whole > 1 ? whole : 0; i < n; ++i)
+            process(at(works, range, arena_.index(i)));
+    }
+
+    // --- reductions
+
+    Reduction start(Ref node) {
+        Reduction r{
+            node, {}, node->is(Op::Accumulate) ? static_cast<std::size_t>(node->arg(1)) : 1, false};
+        std::uint64_t named = 0;
+        for (Ref x : named_ranges(node)) named |= range_bit(x);
+        r.across_lanes = (named & vector_) != 0;
+        const std::size_t values = value_count(node);
+        bool vector = r.across_lanes;
+        for (std::size_t i = 0; i < values; ++i)
+            vector = vector || (node->src(i)->ranges() & vector_) != 0;
+        for (std::size_t i = 0; i < values; ++i)
+            r.acc.push_back(emit_.constant(
+                node->src(i)->dtype(), neutral_bits(node, i % r.components, node->src(i)->dtype()),
+                vector ? emit_.vector_lanes() : 1));
+        return r;
+    }
+
+    void step(Reduction& r, std::span<const Ref> values) {
+        for (std::size_t i = 0; i < values.size(); i += r.components) {
+            // A copy that is masked out altogether adds nothing.
+            if (values[i]->is(Op::Const) &&
+                values[i]->arg(0) == neutral_bits(r.node, 0, values[i]->dtype()))
+                continue;
+            const std::uint16_t lanes = emit_.lanes(r.acc[i]);
+            if (r.components == 1 && emit_.accumulate_product(r.node, values[i], r.acc[i], lanes))
+                continue;
+            Tuple acc(r.acc.begin() + static_cast<std::ptrdiff_t>(i),
+                      r.acc.begin() + static_cast<std::ptrdiff_t>(i + r.components)),
+                next;
+            for (std::size_t c = 0; c < r.components; ++c)
+                next.push_back(emit_.splat(emit_.value(values[i + c]), lanes));
+            const Tuple merged = combine(emit_, r.node, acc, next);
+            std::ranges::copy(merged, r.acc.begin() + static_cast<std::ptrdiff_t>(i));
+        }
+    }
+
+    // One value from the copies, pairwise, then from the lanes.
+    void finalize(Reduction& r) {
+        std::vector<Tuple> parts;
+        for (std::size_t i = 0; i < r.acc.size(); i += r.components)
+            parts.emplace_back(r.acc.begin() + static_cast<std::ptrdiff_t>(i),
+                               r.acc.begin() + static_cast<std::ptrdiff_t>(i + r.components));
+        while (parts.size() > 1) {
+            std::vector<Tuple> half;
+            for (std::size_t i = 0; i + 1 < parts.size(); i += 2)
+                half.push_back(combine(emit_, r.node, parts[i], parts[i + 1]));
+            if (parts.size() % 2 != 0) half.push_back(parts.back());
+            parts = std::move(half);
+        }
+        Tuple result = parts[0];
+        if (r.across_lanes) {
+            for (int width = emit_.vector_lanes() / 2; width >= 1; width /= 2) {
+                Tuple moved;
+                for (Value v : result) moved.push_back(emit_.rotate(v, width));
+                result = combine(emit_, r.node, result, moved);
+            }
+            for (Value& v : result) v = emit_.first(v);
+        }
+        emit_.define(r.node, std::move(result));
+    }
+
+    Arena& arena_;
+    Emitter emit_;
+    std::vector<Ref> stores_, parallel_;
+    Ref range_[64] = {};
+    std::int64_t rank_[64] = {};
+    std::uint64_t vector_ = 0;
+};
+
+}  // namespace
+
+Function linearize(Arena& arena, Ref sink, std::span<const std::int64_t> order,
+                   const std::string& symbol, const LinearizeOptions& options) {
+    return Linearizer(arena, sink, order, symbol, options).run();
+}
+
+}  // namespace sinter::codegen

@@ -1,0 +1,28 @@
+#pragma once
+// Giving every value of a transformed kernel its place: which loops there are, what runs before, in
+// and after each.
+
+#include "linear.h"
+#include "rebuild.h"
+
+namespace sinter::codegen {
+
+struct LinearizeOptions {
+    bool fma =
+        false;  ///< sums of products may use fused multiply-adds (their order is free anyway)
+};
+
+/// The function for the stores of `sink`, whose ranges are Parallel, Serial or Vector (at most
+/// one). `order` lists range numbers, outermost first; parallel ranges come first and every store
+/// depends on all of them.
+///
+/// Loops follow from the graph. Within the loops that are open, the work is a set of stores and
+/// reductions; a reduction that all remaining work of the scope can share is computed there, before
+/// what reads it. Work that depends on one another's results runs in successive passes; work of one
+/// pass over the same range shares a loop. A value is computed in the outermost loop that it
+/// depends on. The last trip of a ragged range is code of its own, so that masks cost nothing in
+/// the others.
+Function linearize(Arena& arena, Ref sink, std::span<const std::int64_t> order,
+                   const std::string& symbol, const LinearizeOptions& options);
+
+}  // namespace sinter::codegen

@@ -1,0 +1,645 @@
+#include "llvm.h"
+
+#include <array>
+#include <bit>
+#include <cstdio>
+#include <set>
+
+#include <sinter/ir/error.h>
+#include <sinter/ir/node.h>
+
+namespace sinter::codegen {
+namespace {
+
+using ir::Op;
+
+// --- types and constants
+
+constexpr std::string_view kTypes[] = {"i1",     "i8",    "i16",    "i32", "i64",
+                                       "i8",     "i16",   "i32",    "i64", "half",
+                                       "bfloat", "float", "double", "i64", "void"};
+constexpr std::string_view kMangled[] = {"i1",  "i8",  "i16",  "i32", "i64", "i8",  "i16", "i32",
+                                         "i64", "f16", "bf16", "f32", "f64", "i64", ""};
+
+std::string vector_of(std::string_view element, int lanes) {
+    if (lanes == 1) return std::string(element);
+    return "<" + std::to_string(lanes) + " x " + std::string(element) + ">";
+}
+std::string type(DType dt, int lanes) { return vector_of(kTypes[static_cast<int>(dt)], lanes); }
+// Elements of bool are bytes in memory.
+DType stored(DType dt) { return dt == DType::Bool ? DType::U8 : dt; }
+std::string mangled(DType dt, int lanes) {
+    return (lanes == 1 ? "" : "v" + std::to_string(lanes)) +
+           std::string(kMangled[static_cast<int>(dt)]);
+}
+
+std::string element(DType dt, std::int64_t bits) {
+    char text[32];
+    switch (dt) {
+        case DType::Bool:
+            return bits != 0 ? "true" : "false";
+        case DType::F16:
+            std::snprintf(text, sizeof text, "0xH%04X", f64_to_f16(ir::const_double(bits)));
+            return text;
+        case DType::BF16:
+            std::snprintf(text, sizeof text, "0xR%04X", f64_to_bf16(ir::const_double(bits)));
+            return text;
+        case DType::F32:
+        case DType::F64:
+            std::snprintf(text, sizeof text, "0x%016llX", static_cast<unsigned long long>(bits));
+            return text;
+        default:
+            return std::to_string(bits);
+    }
+}
+
+// `f(lane)` for every lane, as a vector constant of `element_type`.
+template <class F>
+std::string vector_constant(std::string_view element_type, int lanes, F f) {
+    std::string text = "<";
+    for (int i = 0; i < lanes; ++i)
+        text += (i != 0 ? ", " : "") + std::string(element_type) + " " + f(i);
+    return text + ">";
+}
+
+std::string constant(DType dt, std::int64_t bits, int lanes) {
+    const std::string one = element(dt, bits);
+    if (lanes == 1) return one;
+    return vector_constant(kTypes[static_cast<int>(dt)], lanes, [&](int) { return one; });
+}
+
+// --- instructions that are one line: by op and by the kind of their first operand
+
+struct Mnemonics {
+    Op op;
+    std::string_view floats, signed_ints, unsigned_ints;
+};
+constexpr Mnemonics kBinary[] = {
+    {Op::Add, "fadd", "add", "add"},
+    {Op::Sub, "fsub", "sub", "sub"},
+    {Op::Mul, "fmul", "mul", "mul"},
+    {Op::Div, "fdiv", "", ""},
+    {Op::IDiv, "", "sdiv", "udiv"},
+    {Op::Mod, "", "srem", "urem"},
+    {Op::And, "", "and", "and"},
+    {Op::Or, "", "or", "or"},
+    {Op::Xor, "", "xor", "xor"},
+    {Op::Shl, "", "shl", "shl"},
+    {Op::Shr, "", "ashr", "lshr"},
+    {Op::Lt, "fcmp olt", "icmp slt", "icmp ult"},
+    {Op::Le, "fcmp ole", "icmp sle", "icmp ule"},
+    {Op::Eq, "fcmp oeq", "icmp eq", "icmp eq"},
+    {Op::Ne, "fcmp une", "icmp ne", "icmp ne"},
+};
+
+struct Intrinsic {
+    Op op;
+    std::string_view name;
+    int operands;
+};
+constexpr Intrinsic kIntrinsics[] = {
+    {Op::Abs, "fabs", 1},    {Op::Floor, "floor", 1},     {Op::Ceil, "ceil", 1},
+    {Op::Trunc, "trunc", 1}, {Op::Round, "roundeven", 1}, {Op::Sqrt, "sqrt", 1},
+    {Op::Fma, "fma", 3},
+};
+
+class Writer {
+public:
+    explicit Writer(const Target& target) : target_(target) {}
+
+    void function(const Function& f) {
+        f_ = &f;
+        const std::string params =
+            "ptr noalias nocapture readonly %blocks, ptr noalias nocapture readonly %scalars, ptr "
+            "noalias nocapture %shared, "
+            "ptr noalias nocapture %thread, ptr noalias nocapture %check, i64 %begin, i64 %end";
+        body_ += "define void @" + f.symbol + "(" + params + ") #0 {\nentry:\n";
+        label_ = "entry";
+        next_ = 0;
+        block(f.body);
+        body_ += "  ret void\n}\n\n";
+    }
+
+    std::string text() {
+        std::string result;
+        if (!target_.triple.empty()) result += "target triple = \"" + target_.triple + "\"\n\n";
+        result += body_;
+        for (const std::string& d : declarations_) result += d + "\n";
+        result += "\nattributes #0 = { nounwind \"prefer-vector-width\"=\"" +
+                  std::to_string(target_.vector_bits) + "\" }\n";
+        result += "!0 = distinct !{!0, !1}\n!1 = !{!\"llvm.loop.unroll.disable\"}\n";
+        result += metadata();
+        return result;
+    }
+
+private:
+    const Inst& inst(Value v) const { return f_->insts[static_cast<std::size_t>(v)]; }
+    std::string type_of(Value v) const { return type(inst(v).dtype, inst(v).lanes); }
+    std::string fresh(const char* stem) {
+        return std::string("%") + stem + std::to_string(next_++);
+    }
+    void line(const std::string& text) { body_ += "  " + text + "\n"; }
+    void open(const std::string& label) {
+        body_ += label + ":\n";
+        label_ = label;
+    }
+    // "i64 %v3"
+    std::string typed(Value v) { return type_of(v) + " " + ref(v); }
+
+    std::string ref(Value v) {
+        const Inst& i = inst(v);
+        switch (i.code) {
+            case Code::Const:
+                return constant(i.dtype, i.imm, i.lanes);
+            case Code::Lanes:
+                return vector_constant("i64", i.lanes,
+                                       [&](int lane) { return std::to_string(lane * i.imm); });
+            case Code::Alias:
+                return ref(i.src[0]);
+            case Code::Argument: {
+                constexpr std::string_view kNames[] = {"%begin", "%end", "%shared"};
+                return std::string(kNames[i.imm]);
+            }
+            default:
+                return "%v" + std::to_string(v);
+        }
+    }
+
+    std::string call(const std::string& result_type, const std::string& name,
+                     const std::vector<std::pair<std::string, std::string>>& args) {
+        std::string types, values;
+        for (const auto& [t, a] : args) {
+            types += (types.empty() ? "" : ", ") + t;
+            values += (values.empty() ? "" : ", ") + t + " " + a;
+        }
+        declarations_.insert("declare " + result_type + " @" + name + "(" + types + ")");
+        return "call " + result_type + " @" + name + "(" + values + ")";
+    }
+
+    void block(const Block& b) {
+        for (const Item& item : b.items) {
+            if (const auto* v = std::get_if<Value>(&item))
+                instruction(*v);
+            else if (const auto* loop_item = std::get_if<std::unique_ptr<Loop>>(&item))
+                loop(**loop_item);
+            else
+                branch(*std::get<std::unique_ptr<If>>(item));
+        }
+    }
+
+    // --- control
+
+    void loop(const Loop& l) {
+        const std::string id = std::to_string(next_++), head = "loop" + id, exit = "exit" + id;
+        const std::string before = label_;
+        if (l.may_be_empty) {
+            const std::string some = fresh("t");
+            line(some + " = icmp slt " + typed(l.begin) + ", " + ref(l.end));
+            line("br i1 " + some + ", label %" + head + ", label %" + exit);
+        } else {
+            line("br label %" + head);
+        }
+        // The phis name the last block of the body, which is known when the body is written.
+        open(head);
+        const std::size_t phis = body_.size();
+        block(l.body);
+        const std::string latch = label_, next = fresh("n"), again = fresh("t");
+        line(next + " = add nsw i64 " + ref(l.index) + ", 1");
+        line(again + " = icmp slt i64 " + next + ", " + ref(l.end));
+        line("br i1 " + again + ", label %" + head + ", label %" + exit + ", !llvm.loop !0");
+        std::string head_phis = "  " + ref(l.index) + " = phi i64 [ " + ref(l.begin) + ", %" +
+                                before + " ], [ " + next + ", %" + latch + " ]\n";
+        for (const Loop::Carried& c : l.carried)
+            head_phis += "  " + ref(c.phi) + " = phi " + type_of(c.phi) + " [ " + ref(c.init) +
+                         ", %" + before + " ], [ " + ref(c.next) + ", %" + latch + " ]\n";
+        body_.insert(phis, head_phis);
+        open(exit);
+        for (std::size_t i = 0; i < l.carried.size(); ++i) {
+            const Loop::Carried& c = l.carried[i];
+            std::string text = ref(l.results[i]) + " = phi " + type_of(c.phi) + " [ " +
+                               ref(c.next) + ", %" + latch + " ]";
+            if (l.may_be_empty) text += ", [ " + ref(c.init) + ", %" + before + " ]";
+            line(text);
+        }
+    }
+
+    void branch(const If& b) {
+        const std::string id = std::to_string(next_++), then = "then" + id, other = "else" + id,
+                          after = "after" + id;
+        const bool both = !b.otherwise.items.empty();
+        line("br i1 " + ref(b.condition) + ", label %" + then + ", label %" +
+             (both ? other : after));
+        open(then);
+        block(b.then);
+        line("br label %" + after);
+        if (both) {
+            open(other);
+            block(b.otherwise);
+            line("br label %" + after);
+        }
+        open(after);
+    }
+
+    // --- instructions
+
+    void define(Value v, const std::string& text) { line("%v" + std::to_string(v) + " = " + text); }
+
+    void instruction(Value v) {
+        const Inst& i = inst(v);
+        switch (i.code) {
+            case Code::Const:
+            case Code::Lanes:
+            case Code::Alias:
+            case Code::Argument:
+            case Code::LoopIndex:
+            case Code::Phi:
+                return;
+            case Code::Block: {
+                const std::string at = fresh("t");
+                line(at + " = getelementptr ptr, ptr %blocks, i64 " + std::to_string(i.imm));
+                return define(v, "load ptr, ptr " + at + ", align 8, !invariant.load !2");
+            }
+            case Code::Scalar:
+                return scalar(v, i);
+            case Code::Splat: {
+                const std::string t = type_of(v), one = fresh("t");
+                line(one + " = insertelement " + t + " poison, " + typed(i.src[0]) + ", i64 0");
+                return define(v, "shufflevector " + t + " " + one + ", " + t + " poison, " +
+                                     vector_of("i32", i.lanes) + " zeroinitializer");
+            }
+            case Code::Rotate: {
+                const std::string t = type_of(v);
+                return define(v, "shufflevector " + t + " " + ref(i.src[0]) + ", " + t +
+                                     " poison, " + vector_of("i32", i.lanes) + " " +
+                                     vector_constant("i32", i.lanes, [&](int lane) {
+                                         return std::to_string((lane + i.imm) % i.lanes);
+                                     }));
+            }
+            case Code::First:
+                return define(v, "extractelement " + typed(i.src[0]) + ", i64 0");
+            case Code::Load:
+                return load(v, i);
+            case Code::Store:
+                return store(i);
+            case Code::Check:
+                return check(v, i);
+            case Code::Arith:
+                return arith(v, i);
+        }
+    }
+
+    // Scalars are slots of 64 bits: integers as they are, floats as doubles.
+    void scalar(Value v, const Inst& i) {
+        const std::string at = fresh("t"), bits = fresh("t");
+        line(at + " = getelementptr i64, ptr %scalars, i64 " + std::to_string(i.imm));
+        line(bits + " = load i64, ptr " + at + ", align 8, !invariant.load !2");
+        if (is_float(i.dtype)) {
+            const std::string wide = fresh("t");
+            line(wide + " = bitcast i64 " + bits + " to double");
+            // The value is exact in the narrower type, so truncation through float is exact too.
+            if (i.dtype == f64) return define(v, "bitcast i64 " + bits + " to double");
+            if (i.dtype == f32) return define(v, "fptrunc double " + wide + " to float");
+            throw InternalError("codegen: a scalar of 16 bits");
+        }
+        if (size_of(i.dtype) == 8) return define(v, "add i64 " + bits + ", 0");
+        define(v, "trunc i64 " + bits + " to " + type(i.dtype, 1));
+    }
+
+    // --- memory
+
+    std::string scope(const Inst& memory) {
+        if (memory.code != Code::Block) return "";
+        const auto slot = static_cast<std::size_t>(memory.imm);
+        if (scopes_ <= slot) scopes_ = slot + 1;
+        return ", !alias.scope !" + std::to_string(100 + 2 * slot) + ", !noalias !" +
+               std::to_string(101 + 2 * slot);
+    }
+
+    std::string metadata() const {
+        // Domain, one scope a slot, and for each slot the list of itself and the list of the
+        // others.
+        std::string text = "!2 = !{}\n!3 = distinct !{!3}\n";
+        for (std::size_t s = 0; s < scopes_; ++s)
+            text += "!" + std::to_string(10000 + s) + " = distinct !{!" +
+                    std::to_string(10000 + s) + ", !3}\n";
+        for (std::size_t s = 0; s < scopes_; ++s) {
+            std::string others;
+            for (std::size_t o = 0; o < scopes_; ++o)
+                if (o != s)
+                    others += (others.empty() ? "" : ", ") + ("!" + std::to_string(10000 + o));
+            text +=
+                "!" + std::to_string(100 + 2 * s) + " = !{!" + std::to_string(10000 + s) + "}\n";
+            text += "!" + std::to_string(101 + 2 * s) + " = !{" + others + "}\n";
+        }
+        return text;
+    }
+
+    // Pointer (or vector of pointers) to the element(s) that a Load or Store means.
+    std::string pointer(const Inst& i, DType memory_type) {
+        const std::string t = type(memory_type, 1);
+        std::string at = ref(i.src[0]);
+        if (i.src[1] != kNone) {
+            const std::string moved = fresh("p");
+            const bool indexed = i.access == Access::Indexed;
+            line(moved + " = getelementptr " + t + ", ptr " + at + ", " + typed(i.src[1]));
+            if (indexed && i.imm != 0) {
+                const std::string shifted = fresh("p");
+                line(shifted + " = getelementptr " + t + ", " + vector_of("ptr", i.lanes) + " " +
+                     moved + ", i64 " + std::to_string(i.imm));
+                return shifted;
+            }
+            at = moved;
+            if (indexed) return at;
+        }
+        const std::int64_t offset = i.imm - (i.access == Access::Reverse ? i.lanes - 1 : 0);
+        if (offset == 0) return at;
+        const std::string moved = fresh("p");
+        line(moved + " = getelementptr " + t + ", ptr " + at + ", i64 " + std::to_string(offset));
+        return moved;
+    }
+
+    std::string reversed(const std::string& t, const std::string& x, int lanes) {
+        const std::string r = fresh("t");
+        line(r + " = shufflevector " + t + " " + x + ", " + t + " poison, " +
+             vector_of("i32", lanes) + " " + vector_constant("i32", lanes, [&](int lane) {
+                 return std::to_string(lanes - 1 - lane);
+             }));
+        return r;
+    }
+
+    void load(Value v, const Inst& i) {
+        const DType m = stored(i.dtype);
+        const std::string at = pointer(i, m), t = type(m, i.lanes),
+                          align = std::to_string(size_of(m));
+        const std::string alias = scope(inst(i.src[0]));
+        const std::string fill = constant(m, m == i.dtype ? i.fill : i.fill != 0, i.lanes);
+        std::string raw = m == i.dtype ? "%v" + std::to_string(v) : fresh("t");
+        const std::string target = raw;
+        if (i.access == Access::Reverse) raw = fresh("t");
+        std::string mask = i.src[2] == kNone ? "" : ref(i.src[2]);
+        const std::string masks = vector_of("i1", i.lanes);
+        if (i.access == Access::Reverse && !mask.empty()) mask = reversed(masks, mask, i.lanes);
+        if (i.access == Access::Indexed) {
+            if (mask.empty()) mask = constant(DType::Bool, 1, i.lanes);
+            line(raw + " = " +
+                 call(t,
+                      "llvm.masked.gather." + mangled(m, i.lanes) + ".v" + std::to_string(i.lanes) +
+                          "p0",
+                      {{vector_of("ptr", i.lanes), at}, {"i32", align}, {masks, mask}, {t, fill}}) +
+                 alias);
+        } else if (mask.empty()) {
+            line(raw + " = load " + t + ", ptr " + at + ", align " + align + alias);
+        } else if (i.lanes > 1) {
+            line(raw + " = " +
+                 call(t, "llvm.masked.load." + mangled(m, i.lanes) + ".p0",
+                      {{"ptr", at}, {"i32", align}, {masks, mask}, {t, fill}}) +
+                 alias);
+        } else {
+            const std::string id = std::to_string(next_++), before = label_, read = fresh("t");
+            line("br i1 " + mask + ", label %read" + id + ", label %join" + id);
+            open("read" + id);
+            line(read + " = load " + t + ", ptr " + at + ", align " + align + alias);
+            line("br label %join" + id);
+            open("join" + id);
+            line(raw + " = phi " + t + " [ " + read + ", %read" + id + " ], [ " + fill + ", %" +
+                 before + " ]");
+        }
+        if (i.access == Access::Reverse) {
+            const std::string turned = reversed(t, raw, i.lanes);
+            if (target[1] == 'v') define(v, "bitcast " + t + " " + turned + " to " + t);
+            raw = turned;
+        }
+        if (m != i.dtype) define(v, "icmp ne " + t + " " + raw + ", " + constant(m, 0, i.lanes));
+    }
+
+    void store(const Inst& i) {
+        const DType m = stored(i.dtype);
+        const std::string at = pointer(i, m), t = type(m, i.lanes),
+                          align = std::to_string(size_of(m));
+        const std::string alias = scope(inst(i.src[0]));
+        std::string value = ref(i.src[3]);
+        if (m != i.dtype) {
+            const std::string wide = fresh("t");
+            line(wide + " = zext " + typed(i.src[3]) + " to " + t);
+            value = wide;
+        }
+        std::string mask = i.src[2] == kNone ? "" : ref(i.src[2]);
+        const std::string masks = vector_of("i1", i.lanes);
+        if (i.access == Access::Reverse) {
+            value = reversed(t, value, i.lanes);
+            if (!mask.empty()) mask = reversed(masks, mask, i.lanes);
+        }
+        if (i.access == Access::Indexed) {
+            if (mask.empty()) mask = constant(DType::Bool, 1, i.lanes);
+            line(
+                call("void",
+                     "llvm.masked.scatter." + mangled(m, i.lanes) + ".v" + std::to_string(i.lanes) +
+                         "p0",
+                     {{t, value}, {vector_of("ptr", i.lanes), at}, {"i32", align}, {masks, mask}}) +
+                alias);
+        } else if (mask.empty()) {
+            line("store " + t + " " + value + ", ptr " + at + ", align " + align + alias);
+        } else if (i.lanes > 1) {
+            line(call("void", "llvm.masked.store." + mangled(m, i.lanes) + ".p0",
+                      {{t, value}, {"ptr", at}, {"i32", align}, {masks, mask}}) +
+                 alias);
+        } else {
+            const std::string id = std::to_string(next_++);
+            line("br i1 " + mask + ", label %write" + id + ", label %skip" + id);
+            open("write" + id);
+            line("store " + t + " " + value + ", ptr " + at + ", align " + align + alias);
+            line("br label %skip" + id);
+            open("skip" + id);
+        }
+    }
+
+    // The index if it is in bounds, else 0, after the first such index of the thread was recorded.
+    void check(Value v, const Inst& i) {
+        const std::string wide = type(DType::Index, i.lanes), masks = vector_of("i1", i.lanes);
+        std::string index = ref(i.src[0]);
+        const DType from = inst(i.src[0]).dtype;
+        if (size_of(from) < 8) {
+            const std::string extended = fresh("t");
+            line(extended + " = " + (is_unsigned(from) ? "zext " : "sext ") + typed(i.src[0]) +
+                 " to " + wide);
+            index = extended;
+        }
+        const std::string bad = fresh("t"), id = std::to_string(next_++);
+        line(bad + " = icmp uge " + wide + " " + index + ", " +
+             constant(DType::Index, i.imm, i.lanes));
+        std::string any = bad, which = index;
+        if (i.lanes > 1) {
+            any = fresh("t");
+            line(any + " = " +
+                 call("i1", "llvm.vector.reduce.or." + mangled(DType::Bool, i.lanes),
+                      {{masks, bad}}));
+        }
+        line("br i1 " + any + ", label %bad" + id + ", label %good" + id);
+        open("bad" + id);
+        if (i.lanes > 1) {
+            // Any of the bad lanes: the largest, taking good lanes as the least.
+            const std::string only = fresh("t");
+            which = fresh("t");
+            line(only + " = select " + masks + " " + bad + ", " + wide + " " + index + ", " + wide +
+                 " " + constant(DType::Index, info(i64).min, i.lanes));
+            line(which + " = " +
+                 call("i64", "llvm.vector.reduce.smax." + mangled(DType::Index, i.lanes),
+                      {{wide, only}}));
+        }
+        const std::string seen = fresh("t"), none = fresh("t"), slot = fresh("t");
+        line(seen + " = load i64, ptr %check, align 8");
+        line(none + " = icmp eq i64 " + seen + ", 0");
+        line("br i1 " + none + ", label %record" + id + ", label %good" + id);
+        open("record" + id);
+        line("store i64 " + std::to_string(i.fill + 1) + ", ptr %check, align 8");
+        line(slot + " = getelementptr i64, ptr %check, i64 1");
+        line("store i64 " + which + ", ptr " + slot + ", align 8");
+        line("br label %good" + id);
+        open("good" + id);
+        define(v, "select " + masks + " " + bad + ", " + wide + " " +
+                      constant(DType::Index, 0, i.lanes) + ", " + wide + " " + index);
+    }
+
+    // --- arithmetic
+
+    void arith(Value v, const Inst& i) {
+        const DType from = inst(i.src[0]).dtype;
+        const std::string t = type_of(v), operand = type(from, i.lanes);
+        const auto a = [&](int k) { return ref(i.src[k]); };
+        if (i.op == Op::Cast) return cast(v, i);
+        if (i.op == Op::Bitcast) return define(v, "bitcast " + typed(i.src[0]) + " to " + t);
+        if (i.op == Op::Where)
+            return define(
+                v, "select " + typed(i.src[0]) + ", " + typed(i.src[1]) + ", " + typed(i.src[2]));
+        if (i.op == Op::Neg)
+            return define(v, is_float(from)
+                                 ? "fneg " + typed(i.src[0])
+                                 : "sub " + t + " " + constant(from, 0, i.lanes) + ", " + a(0));
+        if (i.op == Op::Not)
+            return define(v, "xor " + typed(i.src[0]) + ", " +
+                                 constant(from, from == DType::Bool ? 1 : -1, i.lanes));
+        if (i.op == Op::Recip)
+            return define(
+                v, "fdiv " + t + " " + constant(from, ir::const_bits(1), i.lanes) + ", " + a(0));
+        if (i.op == Op::Max || i.op == Op::Min) return extreme(v, i);
+        if ((i.op == Op::IDiv || i.op == Op::Mod) && i.dtype == DType::Index)
+            return index_division(v, i);
+        if (i.op == Op::Abs && !is_float(from)) {
+            if (is_unsigned(from) || from == DType::Bool)
+                return define(v, "add " + t + " " + a(0) + ", " + constant(from, 0, i.lanes));
+            return define(
+                v, call(t, "llvm.abs." + mangled(from, i.lanes), {{t, a(0)}, {"i1", "false"}}));
+        }
+        for (const Mnemonics& m : kBinary) {
+            if (m.op != i.op) continue;
+            const bool is_signed = is_signed_int(from) || from == DType::Index;
+            const std::string_view text =
+                is_float(from) ? m.floats : (is_signed ? m.signed_ints : m.unsigned_ints);
+            if (text.empty()) break;
+            return define(v, std::string(text) + " " + operand + " " + a(0) + ", " + a(1));
+        }
+        for (const Intrinsic& n : kIntrinsics) {
+            if (n.op != i.op || !is_float(from)) continue;
+            std::vector<std::pair<std::string, std::string>> args;
+            for (int k = 0; k < n.operands; ++k) args.emplace_back(t, a(k));
+            return define(
+                v, call(t, "llvm." + std::string(n.name) + "." + mangled(from, i.lanes), args));
+        }
+        throw InternalError("codegen: LLVM has no instruction for " + std::string(ir::name(i.op)) +
+                            " of " + std::string(name(from)));
+    }
+
+    void extreme(Value v, const Inst& i) {
+        const std::string t = type_of(v), take = fresh("t");
+        const bool max = i.op == Op::Max;
+        if (i.dtype == DType::Bool)
+            return define(
+                v, std::string(max ? "or " : "and ") + typed(i.src[0]) + ", " + ref(i.src[1]));
+        if (is_float(i.dtype)) {
+            // The first operand where it is beyond the second or NaN.
+            const std::string beyond = fresh("t"), nan = fresh("t");
+            line(beyond + " = fcmp " + (max ? "ogt " : "olt ") + t + " " + ref(i.src[0]) + ", " +
+                 ref(i.src[1]));
+            line(nan + " = fcmp uno " + t + " " + ref(i.src[0]) + ", " + ref(i.src[0]));
+            line(take + " = or " + vector_of("i1", i.lanes) + " " + beyond + ", " + nan);
+        } else {
+            line(take + " = icmp " + (is_unsigned(i.dtype) ? "u" : "s") + (max ? "gt " : "lt ") +
+                 t + " " + ref(i.src[0]) + ", " + ref(i.src[1]));
+        }
+        define(v, "select " + vector_of("i1", i.lanes) + " " + take + ", " + typed(i.src[0]) +
+                      ", " + typed(i.src[1]));
+    }
+
+    void index_division(Value v, const Inst& i) {
+        const std::string t = type_of(v), a = ref(i.src[0]), b = ref(i.src[1]);
+        if (i.imm != kSignedDividend)
+            return define(v, (i.op == Op::IDiv ? "udiv " : "urem ") + t + " " + a + ", " + b);
+        // Truncated division rounded down: divisors of indices are positive.
+        const std::string rest = fresh("t"), below = fresh("t");
+        line(rest + " = srem " + t + " " + a + ", " + b);
+        line(below + " = icmp slt " + t + " " + rest + ", " + constant(DType::Index, 0, i.lanes));
+        if (i.op == Op::Mod) {
+            const std::string up = fresh("t");
+            line(up + " = add " + t + " " + rest + ", " + b);
+            return define(v, "select " + vector_of("i1", i.lanes) + " " + below + ", " + t + " " +
+                                 up + ", " + t + " " + rest);
+        }
+        const std::string quotient = fresh("t"), one = fresh("t");
+        line(quotient + " = sdiv " + t + " " + a + ", " + b);
+        line(one + " = zext " + vector_of("i1", i.lanes) + " " + below + " to " + t);
+        define(v, "sub " + t + " " + quotient + ", " + one);
+    }
+
+    void cast(Value v, const Inst& i) {
+        const DType from = inst(i.src[0]).dtype, to = i.dtype;
+        const std::string t = type_of(v), x = typed(i.src[0]);
+        const auto convert = [&](const char* how) {
+            define(v, std::string(how) + " " + x + " to " + t);
+        };
+        if (to == DType::Bool) {
+            if (is_float(from))
+                return define(v, "fcmp une " + x + ", " + constant(from, 0, i.lanes));
+            return define(v, "icmp ne " + x + ", " + constant(from, 0, i.lanes));
+        }
+        if (is_float(from) && is_float(to)) {
+            if (size_of(to) > size_of(from)) return convert("fpext");
+            if (size_of(to) < size_of(from)) return convert("fptrunc");
+            // half and bfloat meet in float
+            const std::string wide = fresh("t");
+            line(wide + " = fpext " + x + " to " + type(f32, i.lanes));
+            return define(v, "fptrunc " + type(f32, i.lanes) + " " + wide + " to " + t);
+        }
+        // A machine cast (docs of decompose) is known to be in range.
+        if (is_float(from) && i.imm == 1) return convert(is_unsigned(to) ? "fptoui" : "fptosi");
+        if (is_float(from))
+            return define(v, call(t,
+                                  std::string("llvm.fpto") + (is_unsigned(to) ? "ui" : "si") +
+                                      ".sat." + mangled(to, i.lanes) + "." + mangled(from, i.lanes),
+                                  {{type(from, i.lanes), ref(i.src[0])}}));
+        const bool is_signed = is_signed_int(from) || from == DType::Index;
+        if (is_float(to)) return convert(is_signed ? "sitofp" : "uitofp");
+        const std::size_t bits_from = from == DType::Bool ? 0 : size_of(from),
+                          bits_to = size_of(to);
+        if (bits_to > bits_from) return convert(is_signed ? "sext" : "zext");
+        if (bits_to < bits_from) return convert("trunc");
+        define(v, "add " + t + " " + ref(i.src[0]) + ", " + constant(to, 0, i.lanes));
+    }
+
+    const Target& target_;
+    const Function* f_ = nullptr;
+    std::string body_, label_;
+    std::set<std::string> declarations_;
+    std::size_t scopes_ = 0;
+    int next_ = 0;
+};
+
+}  // namespace
+
+std::string render_llvm(const std::vector<Function>& functions, const Target& target) {
+    Writer writer(target);
+
+    for (const Function& f : functions) writer.function(f);
+    return writer.text();
+}
+
+}  // namespace sinter::codegen

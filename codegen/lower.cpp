@@ -1,0 +1,153 @@
+#include <algorithm>
+
+#include <sinter/codegen/codegen.h>
+#include <sinter/codegen/decompose.h>
+#include <sinter/ir/affine.h>
+#include <sinter/ir/env.h>
+
+#include "choose.h"
+#include "linearize.h"
+#include "llvm.h"
+#include "phases.h"
+
+namespace sinter::codegen {
+namespace {
+
+using ir::ReduceKind;
+
+constexpr double kNanosecondsAnOp = 0.2;  // of an instruction in the middle of others
+
+Ref combine_node(Arena& a, ReduceKind kind, Ref old, Ref value) {
+    switch (kind) {
+        case ReduceKind::Add:
+            return a.add(old, value);
+        case ReduceKind::Mul:
+            return a.mul(old, value);
+        case ReduceKind::Max:
+            return a.binary(Op::Max, old, value);
+        case ReduceKind::Min:
+            return a.binary(Op::Min, old, value);
+        case ReduceKind::Set:
+            return value;
+    }
+    return value;
+}
+
+// A store that combines becomes a read, the combination and a plain store. Both name the ranges
+// that must be walked in order: those of the store that do not move it to other memory in even
+// steps.
+Ref spell_out_combining(Arena& a, Ref sink) {
+    return rebuild(sink, [&](Ref n, std::span<const Ref> src) -> Ref {
+        if (!n->is(Op::Store) || n->arg(0) == ir::kPlainStore) return make_folded(a, n, src);
+        const auto kind = static_cast<ReduceKind>(n->arg(0));
+        std::uint64_t steady = 0;
+        for (const auto& [term, coefficient] : ir::affine(src[1]).terms)
+            if (term->is(Op::Range)) steady |= range_bit(term);
+        std::vector<Ref> ranges;
+        for (Ref r : ir::toposort(std::span(&n, 1)))
+            if (r->is(Op::Range) && (n->ranges() & range_bit(r)) != 0 &&
+                (steady & range_bit(r)) == 0)
+                ranges.push_back(r);
+        std::ranges::sort(ranges, {}, [](Ref r) { return r->arg(0); });
+        std::vector<Ref> read{src[0], src[1], src[3]};
+        read.insert(read.end(), ranges.begin(), ranges.end());
+        const std::int64_t fill[] = {0}, mode[] = {ir::kPlainStore};
+        const Ref value =
+            kind == ReduceKind::Set
+                ? src[2]
+                : combine_node(a, kind, a.make(Op::Load, src[0]->dtype(), read, fill), src[2]);
+        std::vector<Ref> stored{src[0], src[1], value, src[3]};
+        stored.insert(stored.end(), ranges.begin(), ranges.end());
+        return a.make(Op::Store, DType::None, stored, mode);
+    });
+}
+
+// Fuses ranges that memory is walked with as if they were one.
+void fuse_ranges(Form& form) {
+    bool changed = true;
+    while (changed) {
+        changed = false;
+        const Analysis a = analyse(form.sink());
+        for (std::int64_t outer : a.numbers) {
+            for (std::int64_t inner : a.numbers) {
+                if (inner == outer || !a.range[inner]->src(0)->is(Op::Const) ||
+                    !a.range[outer]->src(0)->is(Op::Const))
+                    continue;
+                if ((a.ordered >> outer & 1) != 0 || (a.ordered >> inner & 1) != 0) continue;
+                const std::int64_t n = a.size(inner);
+                const bool even = std::ranges::all_of(a.accesses, [&](const MemoryAccess& m) {
+                    return m.stride[outer] == m.stride[inner] * n &&
+                           (m.general >> outer & 1) == 0 && (m.general >> inner & 1) == 0;
+                });
+                if (even && form.fuse(a.range[outer], a.range[inner]) != nullptr) {
+                    changed = true;
+                    break;
+                }
+            }
+            if (changed) break;
+        }
+    }
+}
+
+Phase describe_phase(const Analysis& a, const Placed& placed, const std::string& symbol,
+                     const Plan& plan) {
+    Phase phase;
+    phase.symbol = symbol;
+    for (Ref r : placed.parallel) {
+        const Ref size = r->src(0);
+        if (size->is(Op::Const)) {
+            phase.trips *= size->arg(0);
+            continue;
+        }
+        for (Ref n : ir::toposort(std::span(&size, 1)))
+            if (n->is(Op::Variable)) phase.trips_slot = static_cast<std::int32_t>(n->arg(0));
+        phase.trips_step = std::int64_t{plan.vectors} * plan.lanes;
+    }
+    double work = a.value_work;
+    for (const MemoryAccess& m : a.accesses) work += a.volume(m.region);
+    for (const Reducing& r : a.reductions) work += r.volume;
+    const double trips = phase.trips_slot < 0 ? static_cast<double>(phase.trips)
+                                              : static_cast<double>(Analysis::kNominal) /
+                                                    static_cast<double>(phase.trips_step);
+    phase.trip_cost = work / trips * kNanosecondsAnOp / (plan.vector < 0 ? 1 : plan.lanes);
+    return phase;
+}
+
+}  // namespace
+
+std::string Target::key() const {
+    return triple + "|" + cpu + "|" + features + "|" + std::to_string(vector_bits) + "|" +
+           std::to_string(vector_registers) + "|" + (fma ? "fma " : "") +
+           (native_f16 ? "f16 " : "") + (native_bf16 ? "bf16" : "");
+}
+
+Program lower(Ref sink, const std::string& name, const Target& target) {
+    Arena arena;
+    sink = spell_out_combining(arena, sink);
+    sink = decompose(arena, sink, target);
+    Form form(arena, sink);
+    const bool plain = ir::env::flag("NOOPT");
+    if (!plain) fuse_ranges(form);
+    Phases phases{{form.sink()}, 0};
+    if (!plain) phases = split_long_reductions(form);
+
+    Program program;
+    program.shared_bytes = phases.shared_bytes;
+    std::vector<Function> functions;
+    for (Ref part : phases.sinks) {
+        const std::string symbol = name + "_" + std::to_string(functions.size());
+        Form phase_form(arena, part);
+        const Analysis analysis = analyse(part);
+        const Plan plan = plain ? Plan{} : choose(analysis, target);
+        const Placed placed = apply(phase_form, plan);
+        functions.push_back(
+            linearize(arena, phase_form.sink(), placed.order, symbol, {target.fma}));
+        program.phases.push_back(describe_phase(analysis, placed, symbol, plan));
+        program.schedule +=
+            symbol + ": " + (phase_form.log().empty() ? "as it is" : phase_form.log()) + "\n";
+    }
+    program.source = render_llvm(functions, target);
+    return program;
+}
+
+}  // namespace sinter::codegen

@@ -1,0 +1,48 @@
+#pragma once
+// The schedule vocabulary: each transformation is a substitution on ranges of a kernel's graph.
+
+#include <string>
+#include <vector>
+
+#include "rebuild.h"
+
+namespace sinter::codegen {
+
+/// A kernel's graph while it is being transformed, and what was done to it.
+class Form {
+public:
+    Form(Arena& arena, Ref sink);
+
+    Arena& arena() const { return arena_; }
+    Ref sink() const { return sink_; }
+    void set_sink(Ref sink) { sink_ = sink; }
+    /// A range number that no node below the sink uses. Throws InternalError when all 64 are taken.
+    std::int64_t fresh_number();
+    /// "split r0 4096 by 64; vectorize r2 16"
+    const std::string& log() const { return log_; }
+    void note(const std::string& what);
+
+    struct Halves {
+        Ref outer, inner;
+    };
+    /// r = outer * n + inner, for every use of r. Where n does not divide the size, loads, stores
+    /// and reduces of r are masked by r < size, and the outer range is marked as ragged: its last
+    /// trip differs.
+    Halves split(Ref r, std::int64_t n, ir::Role outer, ir::Role inner);
+    /// r runs as `role`.
+    Ref bind(Ref r, ir::Role role);
+    /// One range in place of two, where every index uses them as outer * size(inner) + inner; null
+    /// if some does not.
+    Ref fuse(Ref outer, Ref inner);
+    /// Unrolled ranges become copies of the code: of the stores they are free in, and of the
+    /// accumulators of the reduces that close them.
+    void expand_unrolled();
+
+private:
+    Arena& arena_;
+    Ref sink_;
+    std::uint64_t used_ = 0;
+    std::string log_;
+};
+
+}  // namespace sinter::codegen

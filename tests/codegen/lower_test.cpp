@@ -1,0 +1,287 @@
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <limits>
+#include <random>
+
+#include <sinter/ir/kernel.h>
+
+#include "run.h"
+
+using namespace sinter;
+using namespace sinter::ir;
+using sinter::testing::CompiledKernel;
+
+namespace {
+
+std::vector<codegen::Target> targets() {
+    return {runtime::make_target("native"), runtime::make_target("avx2"),
+            runtime::make_target("sse2")};
+}
+
+std::vector<float> noise(std::size_t n, unsigned seed = 1) {
+    std::mt19937 random(seed);
+    std::normal_distribution<float> normal;
+    std::vector<float> v(n);
+    for (float& x : v) x = normal(random);
+    return v;
+}
+
+Ref sink_of(Arena& a, std::initializer_list<Ref> stores) {
+    return a.make(Op::Sink, DType::None, stores);
+}
+
+}  // namespace
+
+TEST_CASE("an elementwise kernel runs over sizes that are no multiple of a vector") {
+    for (const codegen::Target& target : targets())
+        for (std::int64_t n : {1, 2, 3, 15, 16, 17, 31, 32, 33, 100, 1000}) {
+            CAPTURE(n);
+            Arena a;
+            const Ref i = range(a, 0, n, Role::Loop), yes = a.truth(true);
+            const Ref x = load(a, param(a, f32, 0), i, yes), y = load(a, param(a, f32, 1), i, yes);
+            const CompiledKernel kernel(
+                sink_of(a, {store(a, param(a, f32, 2), i, a.add(a.mul(x, y), y), yes)}), target);
+            std::vector<float> u = noise(static_cast<std::size_t>(n)),
+                               v = noise(static_cast<std::size_t>(n), 2),
+                               w(static_cast<std::size_t>(n) + 1, 7.0f);
+            kernel.run({u.data(), v.data(), w.data()}, {}, 3);
+            for (std::size_t k = 0; k < u.size(); ++k) REQUIRE(w[k] == u[k] * v[k] + v[k]);
+            CHECK(w.back() == 7.0f);
+        }
+}
+
+TEST_CASE("a kernel over a variable size serves every size") {
+    for (const codegen::Target& target : targets()) {
+        Arena a;
+        const Ref n = variable(a, DType::Index, 0, 1, 1 << 20);
+        const Ref i = range(a, 0, n, Role::Loop), yes = a.truth(true);
+        const Ref x = load(a, param(a, f32, 0), i, yes);
+        const CompiledKernel kernel(sink_of(a, {store(a, param(a, f32, 1), i, a.mul(x, x), yes)}),
+                                    target);
+        for (std::int64_t size : {1, 5, 16, 31, 32, 33, 64, 1001}) {
+            CAPTURE(size);
+            std::vector<float> u = noise(static_cast<std::size_t>(size)),
+                               v(static_cast<std::size_t>(size) + 1, 7.0f);
+            kernel.run({u.data(), v.data()}, {size}, 2);
+            for (std::size_t k = 0; k < u.size(); ++k) REQUIRE(v[k] == u[k] * u[k]);
+            CHECK(v.back() == 7.0f);
+        }
+    }
+}
+
+TEST_CASE("softmax goes through its rows three times in one kernel") {
+    for (const codegen::Target& target : targets())
+        for (std::int64_t cols : {1, 7, 16, 50, 64, 200}) {
+            CAPTURE(cols);
+            const std::int64_t rows = 5;
+            Arena a;
+            const Ref r = range(a, 0, rows, Role::Loop), c = range(a, 1, cols, Role::Loop),
+                      yes = a.truth(true);
+            const Ref at = a.add(a.mul(r, a.index(cols)), c);
+            const Ref x = load(a, param(a, f32, 0), at, yes);
+            const Ref max =
+                a.make(Op::Reduce, f32, {x, c}, {static_cast<std::int64_t>(ReduceKind::Max)});
+            const Ref e = a.unary(Op::Exp, a.sub(x, max));
+            const Ref sum =
+                a.make(Op::Reduce, f32, {e, c}, {static_cast<std::int64_t>(ReduceKind::Add)});
+            const CompiledKernel kernel(
+                sink_of(a, {store(a, param(a, f32, 1), at, a.binary(Op::Div, e, sum), yes)}),
+                target);
+            std::vector<float> in = noise(static_cast<std::size_t>(rows * cols)),
+                               out(in.size(), 9.0f);
+            kernel.run({in.data(), out.data()}, {}, 2);
+            for (std::int64_t i = 0; i < rows; ++i) {
+                double total = 0;
+                for (std::int64_t j = 0; j < cols; ++j)
+                    total +=
+                        std::exp(static_cast<double>(in[static_cast<std::size_t>(i * cols + j)]));
+                for (std::int64_t j = 0; j < cols; ++j)
+                    REQUIRE(out[static_cast<std::size_t>(i * cols + j)] ==
+                            doctest::Approx(std::exp(static_cast<double>(
+                                                in[static_cast<std::size_t>(i * cols + j)])) /
+                                            total)
+                                .epsilon(1e-5));
+            }
+        }
+}
+
+TEST_CASE("matrix products of every layout and ragged size") {
+    struct Case {
+        std::int64_t m, n, k;
+        bool ta, tb;
+    };
+    for (const codegen::Target& target : targets())
+        for (const Case& s : {Case{1, 1, 1, false, false}, Case{64, 64, 64, false, false},
+                              Case{7, 33, 20, false, false}, Case{13, 10, 65, false, true},
+                              Case{64, 100, 50, true, false}, Case{70, 17, 3, true, true},
+                              Case{5, 200, 31, false, true}}) {
+            CAPTURE(s.m);
+            CAPTURE(s.n);
+            Arena a;
+            const Ref i = range(a, 0, s.m, Role::Loop), j = range(a, 1, s.n, Role::Loop),
+                      k = range(a, 2, s.k, Role::Reduce), yes = a.truth(true);
+            const Ref x = load(
+                a, param(a, f32, 0),
+                s.ta ? a.add(a.mul(k, a.index(s.m)), i) : a.add(a.mul(i, a.index(s.k)), k), yes);
+            const Ref y = load(
+                a, param(a, f32, 1),
+                s.tb ? a.add(a.mul(j, a.index(s.k)), k) : a.add(a.mul(k, a.index(s.n)), j), yes);
+            const Ref sum = a.make(Op::Reduce, f32, {a.mul(x, y), k},
+                                   {static_cast<std::int64_t>(ReduceKind::Add)});
+            const Ref bias = load(a, param(a, f32, 3), j, yes);
+            const CompiledKernel kernel(
+                sink_of(a, {store(a, param(a, f32, 2), a.add(a.mul(i, a.index(s.n)), j),
+                                  a.add(sum, bias), yes)}),
+                target);
+            std::vector<float> u = noise(static_cast<std::size_t>(s.m * s.k)),
+                               v = noise(static_cast<std::size_t>(s.k * s.n), 2),
+                               b = noise(static_cast<std::size_t>(s.n), 3),
+                               out(static_cast<std::size_t>(s.m * s.n) + 1, 5.0f);
+            kernel.run({u.data(), v.data(), out.data(), b.data()}, {}, 3);
+            for (std::int64_t p = 0; p < s.m; ++p)
+                for (std::int64_t q = 0; q < s.n; ++q) {
+                    double total = b[static_cast<std::size_t>(q)], size = 1;
+                    for (std::int64_t t = 0; t < s.k; ++t) {
+                        const double term =
+                            static_cast<double>(
+                                u[static_cast<std::size_t>(s.ta ? t * s.m + p : p * s.k + t)]) *
+                            static_cast<double>(
+                                v[static_cast<std::size_t>(s.tb ? q * s.k + t : t * s.n + q)]);
+                        total += term;
+                        size += std::fabs(term);
+                    }
+                    REQUIRE(std::fabs(out[static_cast<std::size_t>(p * s.n + q)] - total) <=
+                            1e-6 * size);
+                }
+            CHECK(out.back() == 5.0f);
+        }
+}
+
+TEST_CASE(
+    "a long sum is split over chunks, and the mean and variance of one tensor are one kernel") {
+    for (const codegen::Target& target : targets())
+        for (std::int64_t n : {100, 100000, 99991}) {
+            CAPTURE(n);
+            Arena a;
+            const Ref i = range(a, 0, n, Role::Reduce), yes = a.truth(true), zero = a.index(0);
+            const Ref x = load(a, param(a, f32, 0), i, yes);
+            const std::int64_t add = static_cast<std::int64_t>(ReduceKind::Add),
+                               max = static_cast<std::int64_t>(ReduceKind::Max);
+            const Ref mean = a.mul(a.make(Op::Reduce, f32, {x, i}, {add}),
+                                   a.constant(f32, 1.0 / static_cast<double>(n)));
+            const Ref d = a.sub(x, mean);
+            const Ref var = a.make(Op::Reduce, f32, {a.mul(d, d), i}, {add});
+            const Ref top = a.make(Op::Reduce, f32, {x, i}, {max});
+            const CompiledKernel kernel(sink_of(a, {store(a, param(a, f32, 1), zero, mean, yes),
+                                                    store(a, param(a, f32, 2), zero, var, yes),
+                                                    store(a, param(a, f32, 3), zero, top, yes)}),
+                                        target);
+            std::vector<float> in = noise(static_cast<std::size_t>(n));
+            float m = 0, v = 0, t = 0;
+            kernel.run({in.data(), &m, &v, &t}, {}, 2);
+            double total = 0, square = 0, best = -1e9;
+            for (float f : in) total += f;
+            total /= static_cast<double>(n);
+            for (float f : in)
+                square += (f - total) * (f - total), best = std::max(best, static_cast<double>(f));
+            CHECK(m == doctest::Approx(total).epsilon(1e-4));
+            CHECK(v == doctest::Approx(square).epsilon(1e-4));
+            CHECK(t == static_cast<float>(best));
+            CHECK((n > 1000) == (kernel.program.phases.size() == 3));
+        }
+}
+
+TEST_CASE("argmax gives the first of equals, NaN is beyond every number") {
+    const float nan = std::numeric_limits<float>::quiet_NaN();
+    for (const codegen::Target& target : targets()) {
+        const std::int64_t rows = 4, cols = 37;
+        Arena a;
+        const Ref r = range(a, 0, rows, Role::Loop), c = range(a, 1, cols, Role::Reduce),
+                  yes = a.truth(true);
+        const Ref x = load(a, param(a, f32, 0), a.add(a.mul(r, a.index(cols)), c), yes);
+        const Ref tuple = a.make(Op::Accumulate, DType::None, {x, a.cast(c, i64), c},
+                                 {static_cast<std::int64_t>(Combine::ArgMax), 2});
+        const CompiledKernel kernel(
+            sink_of(a, {store(a, param(a, i64, 1), r, a.make(Op::Get, i64, {tuple}, {1}), yes)}),
+            target);
+        std::vector<float> in(static_cast<std::size_t>(rows * cols), 1.0f);
+        in[20] = in[30] = 3.0f;
+        in[37 + 5] = nan;
+        in[37 + 9] = nan;
+        in[37 + 2] = 9;
+        for (std::size_t k = 74; k < 111; ++k) in[k] = -std::numeric_limits<float>::infinity();
+        std::vector<std::int64_t> out(4, -1);
+        kernel.run({in.data(), out.data()});
+        CHECK(out == std::vector<std::int64_t>{20, 5, 0, 0});
+    }
+}
+
+TEST_CASE("running sums, data-dependent reads and combining writes") {
+    for (const codegen::Target& target : targets()) {
+        const std::int64_t rows = 3, cols = 40;
+        {
+            Arena a;
+            const Ref r = range(a, 0, rows, Role::Loop), c = range(a, 1, cols, Role::Loop),
+                      yes = a.truth(true);
+            const Ref at = a.add(a.mul(r, a.index(cols)), c);
+            const Ref sum = a.make(Op::Scan, i32, {load(a, param(a, i32, 0), at, yes), c},
+                                   {static_cast<std::int64_t>(ReduceKind::Add)});
+            const CompiledKernel kernel(sink_of(a, {store(a, param(a, i32, 1), at, sum, yes)}),
+                                        target);
+            std::vector<std::int32_t> in(static_cast<std::size_t>(rows * cols)), out(in.size());
+            for (std::size_t k = 0; k < in.size(); ++k)
+                in[k] = static_cast<std::int32_t>(k * k % 17);
+            kernel.run({in.data(), out.data()}, {}, 2);
+            for (std::size_t k = 0; k < in.size(); ++k)
+                REQUIRE(out[k] == in[k] + (k % 40 == 0 ? 0 : out[k - 1]));
+        }
+        const auto indices = [&](std::int64_t bad) {
+            std::vector<std::int64_t> v{3, 0, 3, 2, 1, 3, 0};
+            if (bad >= 0) v[static_cast<std::size_t>(bad)] = -7;
+            return v;
+        };
+        for (std::int64_t bad : {-1, 4}) {
+            Arena a;
+            const Ref j = range(a, 0, 7, Role::Loop), d = range(a, 1, cols, Role::Loop),
+                      yes = a.truth(true);
+            const Ref row =
+                a.make(Op::Check, DType::Index, {load(a, param(a, i64, 1), j, yes)}, {4, 5});
+            const Ref x = load(a, param(a, f32, 0), a.add(a.mul(row, a.index(cols)), d), yes);
+            const CompiledKernel kernel(
+                sink_of(a, {store(a, param(a, f32, 2), a.add(a.mul(j, a.index(cols)), d), x, yes)}),
+                target);
+            std::vector<float> table = noise(static_cast<std::size_t>(4 * cols)),
+                               out(static_cast<std::size_t>(7 * cols));
+            std::vector<std::int64_t> index = indices(bad);
+            const auto check = kernel.run({table.data(), index.data(), out.data()});
+            CHECK(check ==
+                  (bad < 0 ? std::vector<std::int64_t>{0, 0} : std::vector<std::int64_t>{6, -7}));
+            for (std::size_t k = 0; k < out.size() && bad < 0; ++k)
+                REQUIRE(out[k] == table[static_cast<std::size_t>(index[k / 40]) * 40 + k % 40]);
+        }
+        for (ReduceKind kind : {ReduceKind::Add, ReduceKind::Set, ReduceKind::Max}) {
+            Arena a;
+            const Ref j = range(a, 0, 7, Role::Loop), d = range(a, 1, cols, Role::Loop),
+                      yes = a.truth(true);
+            const Ref row =
+                a.make(Op::Check, DType::Index, {load(a, param(a, i64, 1), j, yes)}, {4, 0});
+            const Ref v = load(a, param(a, f32, 0), a.add(a.mul(j, a.index(cols)), d), yes);
+            const CompiledKernel kernel(
+                sink_of(a, {store(a, param(a, f32, 2), a.add(a.mul(row, a.index(cols)), d), v, yes,
+                                  static_cast<std::int64_t>(kind))}),
+                target);
+            std::vector<float> in = noise(static_cast<std::size_t>(7 * cols)),
+                               out(static_cast<std::size_t>(4 * cols), 0.5f), want = out;
+            std::vector<std::int64_t> index = indices(-1);
+            kernel.run({in.data(), index.data(), out.data()}, {}, 2);
+            for (std::size_t k = 0; k < in.size(); ++k) {
+                float& w = want[static_cast<std::size_t>(index[k / 40]) * 40 + k % 40];
+                w = kind == ReduceKind::Add   ? w + in[k]
+                    : kind == ReduceKind::Set ? in[k]
+                                              : std::max(w, in[k]);
+            }
+            for (std::size_t k = 0; k < out.size(); ++k) REQUIRE(out[k] == want[k]);
+        }
+    }
+}

@@ -10,6 +10,7 @@ namespace {
 using ir::Role;
 
 constexpr double kGatherCost = 1.3;  // of an indexed lane, in scalar loads
+constexpr double kLoadCycles = 0.25;
 
 bool has(std::uint64_t mask, std::int64_t range) { return (mask >> range & 1) != 0; }
 
@@ -83,16 +84,13 @@ double tile_cost(const Analysis& a, const Reducing& r, std::int64_t v, std::int6
         accumulators +
         (accumulators > t.vectors ? std::min(widest, static_cast<double>(t.vectors * t.j)) : 1) + 2;
     if (live > target.vector_registers - 2) return INFINITY;
-    // Two multiply-adds and two loads a cycle; a chain of dependent additions takes four cycles a
-    // step.
-    double cycles = std::max(accumulators / 2.0, loads / 2.0);
-    cycles = std::max(cycles, 4.0);
+    // Two multiply-adds and two loads a cycle; a chain of dependent additions takes four cycles a step; and loads that
+    // miss the nearest cache are not free beside the arithmetic.
+    const double cycles = std::max({accumulators / 2.0, loads / 2.0, 4.0}) + loads * kLoadCycles;
     double waste = block_waste(a.size(v), t.vectors * lanes);
     if (ri >= 0) waste *= block_waste(a.size(ri), t.i);
     if (rj >= 0) waste *= block_waste(a.size(rj), t.j);
-    // Equal in theory, larger tiles load less and smaller ones compile faster: a slight pull to the
-    // latter.
-    return cycles / accumulators * waste * (1 + 0.002 * accumulators);
+    return cycles / accumulators * waste;
 }
 
 constexpr int kRows[] = {1, 2, 3, 4, 5, 6, 7, 8, 10, 12};

@@ -45,5 +45,7 @@ function(sinter_library)
             $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/${layer}/include>)
     endforeach()
     sinter_compile_options(sinter)
+    # Names the build: compiled kernels on disk are kept for the code generator that made them.
+    target_link_options(sinter PRIVATE LINKER:--build-id=sha1)
     target_link_libraries(sinter PRIVATE Threads::Threads ZLIB::ZLIB ${CMAKE_DL_LIBS})
 endfunction()

@@ -17,24 +17,40 @@ UOp add(const UOp& a, const UOp& b) { return ir::binary(Op::Add, a, b); }
 UOp mul(const UOp& a, const UOp& b) { return ir::binary(Op::Mul, a, b); }
 UOp div(const UOp& a, const UOp& b) { return ir::binary(Op::Div, a, b); }
 UOp scaled(const UOp& x, double factor) { return mul(x, like(x, factor)); }
-UOp at_least(const UOp& x, double bound) { return ir::binary(Op::Max, x, like(x, bound)); }
-UOp at_most(const UOp& x, double bound) { return ir::binary(Op::Min, x, like(x, bound)); }
 UOp above(const UOp& x, double bound) { return ir::binary(Op::Lt, like(x, bound), x); }
 
-// 1 / (1 + exp(-x)): exp overflows to infinity, of which the reciprocal is the right 0.
+// x, or at the kink and below `bound`; NaN stays. A choice instead of Max, whose gradient is shared
+// at a tie: that of these activations at the kink is 0.
+UOp cut_below(const UOp& x, double bound) {
+    const UOp limit = like(x, bound);
+    return ir::where(ir::binary(Op::Le, x, limit), limit, x);
+}
+UOp cut_above(const UOp& x, double bound) {
+    const UOp limit = like(x, bound);
+    return ir::where(ir::binary(Op::Le, limit, x), limit, x);
+}
+
+UOp below_zero(const UOp& x) { return ir::binary(Op::Lt, x, like(x, 0)); }
+// exp(-|x|), which never overflows; |x| as a choice, as the gradient of Abs at 0 would be 0.
+UOp decay(const UOp& x) {
+    return ir::unary(Op::Exp, ir::where(below_zero(x), x, ir::unary(Op::Neg, x)));
+}
+
+// 1 / (1 + exp(-x)), for negative x as exp(x) / (1 + exp(x)): neither the value nor a gradient
+// meets an infinity.
 UOp logistic(const UOp& x) {
-    return ir::unary(Op::Recip, add(like(x, 1), ir::unary(Op::Exp, ir::unary(Op::Neg, x))));
+    const UOp e = decay(x), one = like(x, 1);
+    return div(ir::where(below_zero(x), e, one), add(one, e));
 }
 
 // max(x, 0) + log1p(exp(-|x|))
 UOp soft_plus(const UOp& x) {
-    const UOp tail = ir::unary(Op::Exp, ir::unary(Op::Neg, ir::unary(Op::Abs, x)));
-    return add(at_least(x, 0), ir::unary(Op::Log1p, tail));
+    return add(ir::where(below_zero(x), like(x, 0), x), ir::unary(Op::Log1p, decay(x)));
 }
 
 // alpha * expm1(x / beta) where x is below 0, else x; the unused side never overflows.
 UOp exponential_linear(const UOp& x, double alpha, double beta) {
-    const UOp low = at_most(x, 0);
+    const UOp low = ir::where(above(x, 0), like(x, 0), x);
     const UOp bent = scaled(ir::unary(Op::Expm1, beta == 1 ? low : scaled(low, 1 / beta)), alpha);
     return ir::where(above(x, 0), x, bent);
 }
@@ -53,12 +69,12 @@ Tensor apply(std::string_view op, const Arg& x, F&& f) {
 Tensor relu(const Arg& x) {
     Call call("relu", x);
     const UOp value = call.node(x);
-    return call.wrap(at_least(value, 0));
+    return call.wrap(cut_below(value, 0));
 }
 
 Tensor relu6(const Arg& x) {
     Call call("relu6", x);
-    return call.wrap(at_most(at_least(call.node(x), 0), 6));
+    return call.wrap(cut_above(cut_below(call.node(x), 0), 6));
 }
 
 Tensor leaky_relu(const Arg& x, double slope) {
@@ -133,18 +149,18 @@ Tensor logsigmoid(const Arg& x) {
 
 Tensor hardsigmoid(const Arg& x) {
     return apply("hardsigmoid", x, [](const UOp& v) {
-        return scaled(at_most(at_least(add(v, like(v, 3)), 0), 6), 1.0 / 6);
+        return scaled(cut_above(cut_below(add(v, like(v, 3)), 0), 6), 1.0 / 6);
     });
 }
 
 Tensor hardswish(const Arg& x) {
     return apply("hardswish", x, [](const UOp& v) {
-        return mul(v, scaled(at_most(at_least(add(v, like(v, 3)), 0), 6), 1.0 / 6));
+        return mul(v, scaled(cut_above(cut_below(add(v, like(v, 3)), 0), 6), 1.0 / 6));
     });
 }
 
 Tensor hardtanh(const Arg& x, double low, double high) {
-    return apply("hardtanh", x, [&](const UOp& v) { return at_most(at_least(v, low), high); });
+    return apply("hardtanh", x, [&](const UOp& v) { return cut_above(cut_below(v, low), high); });
 }
 
 Tensor hardshrink(const Arg& x, double lambda) {

@@ -54,6 +54,13 @@ Tensor full(const Shape& shape, const Scalar& value, std::optional<DType> dtype,
     return filled(shape, value, dtype.value_or(value.dtype()));
 }
 
+Tensor scalar(const Scalar& value, std::optional<DType> dtype, Where where) {
+    const Call call("scalar", where);
+    const DType type = dtype.value_or(value.dtype());
+    const bool real = is_float(type) || value.kind == DTypeKind::Float;
+    return Tensor(real ? ir::bind(type, value.real) : ir::bind_int(type, value.integer), -1);
+}
+
 Tensor empty_like(const Arg& x, std::optional<DType> dtype) {
     Call call("empty_like", x);
     const UOp node = call.node(x);

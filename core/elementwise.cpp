@@ -381,8 +381,9 @@ Tensor clamp(const Arg& x, std::optional<double> low, std::optional<double> high
     };
     if (!whole(low) || !whole(high) || value->dtype() == boolean)
         value = ir::cast(value, float_type(value->dtype()));
-    if (low) value = ir::binary(Op::Max, value, like(value, *low));
-    if (high) value = ir::binary(Op::Min, value, like(value, *high));
+    // Choices instead of Max and Min: at a bound the gradient is whole, not half.
+    if (low) value = ir::where(lt(value, like(value, *low)), like(value, *low), value);
+    if (high) value = ir::where(lt(like(value, *high), value), like(value, *high), value);
     return call.wrap(value);
 }
 

@@ -10,6 +10,7 @@
 
 #include "call.h"
 #include "convert.h"
+#include "leaf.h"
 
 namespace sinter {
 
@@ -23,18 +24,22 @@ UOp& Tensor::handle() { return *std::launder(reinterpret_cast<UOp*>(storage_)); 
 const UOp& Tensor::handle() const { return *std::launder(reinterpret_cast<const UOp*>(storage_)); }
 
 Tensor::Tensor() { new (storage_) UOp(); }
-Tensor::Tensor(const Tensor& other) : device_(other.device_) { new (storage_) UOp(other.handle()); }
-Tensor::Tensor(Tensor&& other) noexcept : device_(other.device_) {
+Tensor::Tensor(const Tensor& other) : device_(other.device_), leaf_(other.leaf_) {
+    new (storage_) UOp(other.handle());
+}
+Tensor::Tensor(Tensor&& other) noexcept : device_(other.device_), leaf_(std::move(other.leaf_)) {
     new (storage_) UOp(std::move(other.handle()));
 }
 Tensor& Tensor::operator=(const Tensor& other) {
     handle() = other.handle();
     device_ = other.device_;
+    leaf_ = other.leaf_;
     return *this;
 }
 Tensor& Tensor::operator=(Tensor&& other) noexcept {
     handle() = std::move(other.handle());
     device_ = other.device_;
+    leaf_ = std::move(other.leaf_);
     return *this;
 }
 Tensor::~Tensor() { handle().~UOp(); }
@@ -137,7 +142,8 @@ void Tensor::realize(std::span<Tensor* const> tensors, Where where) {
     roots.reserve(tensors.size());
     for (const Tensor* t : tensors) roots.push_back(t->node(where));
     try {
-        runtime::realize(roots);
+        // A root's handles are this one and the Tensor's own; both go.
+        runtime::realize(roots, 2);
     } catch (const IndexError& error) {
         fail<IndexError>(error.what());
     }
@@ -146,6 +152,7 @@ void Tensor::realize(std::span<Tensor* const> tensors, Where where) {
         if (!buffer) throw InternalError("realize left " + text(roots[i]) + " without a value");
         tensors[i]->device_ = buffer->arg(1);
         tensors[i]->handle() = std::move(buffer);
+        if (tensors[i]->leaf_) tensors[i]->leaf_->move_to(tensors[i]->handle());
     }
 }
 
@@ -200,7 +207,9 @@ Tensor& Tensor::assign(const Arg& value) {
     if (broadcast_shapes(target->shape(), source->shape()) != shape_of(target))
         fail<ShapeError>("a value of shape " + text(source->shape()) + " does not fit into " +
                          text(target));
-    *this = call.wrap(ir::assign(target, expand_to(source, target->shape())));
+    handle() = ir::assign(target, expand_to(source, target->shape()));
+    device_ = call.device();
+    if (leaf_) leaf_->move_to(handle());
     return *this;
 }
 

@@ -81,7 +81,7 @@ Affine affine(Ref expr) {
     std::vector<std::pair<Ref, std::int64_t>> todo = {{expr, 1}};
     // A graph that shares its sums may be exponentially many terms when written out: past this
     // many, sums are terms.
-    int steps = 4096;
+    int steps = 1024;
     while (!todo.empty()) {
         const auto [node, k] = todo.back();
         todo.pop_back();

@@ -3,6 +3,7 @@
 // result. The rules of index_algebra() are their callers.
 
 #include <optional>
+#include <vector>
 
 #include <sinter/ir/affine.h>
 
@@ -13,6 +14,10 @@ namespace sinter::ir::index {
 bool is_fixed(Ref node);
 /// Whether the index arithmetic of `expr` contains a Check.
 bool has_check(Ref expr);
+
+/// What it takes to compute these nodes: operations, division counted as eight; shared nodes count
+/// once.
+std::size_t cost(std::vector<Ref> nodes);
 
 /// The sum, with products of sums multiplied out, fixed terms folded, and  x%a + (x/a)*a recombined
 /// to x.

@@ -169,7 +169,7 @@ Ref minimum(Arena& arena, Ref x, Ref y) {
         if (b.max <= 0) return x;
         if (b.min >= 0) return y;
     }
-    return arena.binary(Op::Min, x, y);
+    return term_before(y, x) ? arena.binary(Op::Min, y, x) : arena.binary(Op::Min, x, y);
 }
 
 Ref maximum(Arena& arena, Ref x, Ref y) {
@@ -179,7 +179,7 @@ Ref maximum(Arena& arena, Ref x, Ref y) {
         if (b.max <= 0) return y;
         if (b.min >= 0) return x;
     }
-    return arena.binary(Op::Max, x, y);
+    return term_before(y, x) ? arena.binary(Op::Max, y, x) : arena.binary(Op::Max, x, y);
 }
 
 Ref both(Arena& arena, Ref p, Ref q) { return combine(arena, Op::And, p, q); }

@@ -12,8 +12,8 @@
 namespace sinter::ir::index {
 namespace {
 
-// Sums longer than this are left as they are: collecting them is quadratic in a chain of additions.
-constexpr std::size_t kLongSum = 64;
+// Longer sums are not searched for parts that belong together.
+constexpr std::size_t kLongSum = 32;
 
 bool is_const(Ref node) { return node->is(Op::Const); }
 std::int64_t value(Ref constant) { return constant->arg(0); }
@@ -67,22 +67,10 @@ void fold_fixed(Affine& a) {
     a = std::move(kept);
 }
 
-// What it takes to compute the terms, division dearest; shared nodes count once.
 std::size_t cost(const Affine& a) {
-    std::size_t total = a.terms.size();
-    RefMap<char> seen;
-    std::vector<Ref> todo;
-    for (const auto& [term, k] : a.terms) todo.push_back(term);
-    while (!todo.empty()) {
-        const Ref node = todo.back();
-        todo.pop_back();
-        if (seen.contains(node)) continue;
-        seen[node] = 1;
-        total += node->is(Op::IDiv) || node->is(Op::Mod) ? 8 : 1;
-        if (is_elementwise(node->op()))
-            todo.insert(todo.end(), node->src().begin(), node->src().end());
-    }
-    return total;
+    std::vector<Ref> terms;
+    for (const auto& [term, k] : a.terms) terms.push_back(term);
+    return terms.size() + index::cost(terms);
 }
 
 // One recombination, if one makes the sum cheaper:
@@ -175,6 +163,21 @@ std::optional<Parts> split_symbolic(Arena& arena, Ref x, Ref n) {
 }
 
 }  // namespace
+
+std::size_t cost(std::vector<Ref> todo) {
+    std::size_t total = 0;
+    RefMap<char> seen;
+    while (!todo.empty()) {
+        const Ref node = todo.back();
+        todo.pop_back();
+        if (seen.contains(node)) continue;
+        seen[node] = 1;
+        if (!node->is(Op::Const)) total += node->is(Op::IDiv) || node->is(Op::Mod) ? 8 : 1;
+        if (is_elementwise(node->op()))
+            todo.insert(todo.end(), node->src().begin(), node->src().end());
+    }
+    return total;
+}
 
 bool has_check(Ref expr) {
     std::vector<Ref> todo = {expr};
@@ -361,7 +364,8 @@ Ref mod(Arena& arena, Ref x, Ref d) {
         const auto [s, t] = split(a, g);
         const Bounds b = bounds(t);
         if (b.min < 0 || b.max >= g) continue;
-        return sum(arena, affine(mod(arena, sum(arena, s), arena.index(c / g))) * g + t);
+        // Not `sum`, which might try to join the parts again; `recombine` compares the two forms.
+        return from_affine(arena, affine(mod(arena, sum(arena, s), arena.index(c / g))) * g + t);
     }
     return arena.mod(x, d);
 }

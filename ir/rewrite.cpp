@@ -153,7 +153,8 @@ public:
     }
 
     Ref run(Ref root) {
-        push(root, 0);
+        roots_.push_back(root);
+        push(root);
         while (!stack_.empty()) step();
         return *memo_.find(root);
     }
@@ -162,16 +163,14 @@ private:
     // A node on its way: `original` is what was asked for, `current` what it has become.
     struct Frame {
         Ref original, current;
-        std::uint32_t rewrites;  // in a row, counted from the outermost node
+        std::uint32_t rewrites;  // in a row
         bool ready;              // the rules that come before the sources are done
     };
     struct Count {
         std::uint64_t tries = 0, matches = 0, nanoseconds = 0;
     };
 
-    void push(Ref node, std::uint32_t rewrites) {
-        stack_.push_back({node, node, rewrites, mode_ == Mode::BottomUp});
-    }
+    void push(Ref node) { stack_.push_back({node, node, 0, mode_ == Mode::BottomUp}); }
 
     void finish(const Frame& frame, Ref result) {
         memo_[frame.original] = result;
@@ -190,13 +189,12 @@ private:
         // Sources that are not final yet go first.
         const std::size_t height = stack_.size();
         const Ref node = frame.current;
-        const std::uint32_t rewrites = frame.rewrites;
         sources_.clear();
         for (Ref s : node->src()) {
             if (const Ref* done = memo_.find(s))
                 sources_.push_back(*done);
             else
-                push(s, rewrites);
+                push(s);
         }
         if (stack_.size() != height) {
             std::reverse(stack_.begin() + static_cast<std::ptrdiff_t>(height), stack_.end());
@@ -222,6 +220,13 @@ private:
         frame.current = next;
         frame.ready = mode_ == Mode::BottomUp;
         if (++frame.rewrites >= kRewriteLimit) give_up(frame);
+        if (++rewrites_ == limit_) {
+            // A rule whose result contains what it was made from grows without end, a node at a
+            // time. Graphs that take more rewrites than nodes are measured once.
+            if (counted_) give_up(frame);
+            counted_ = true;
+            limit_ += 64 * toposort(roots_).size();
+        }
     }
 
     // What the first rule that holds makes of the node; null if none does.
@@ -241,7 +246,7 @@ private:
                 count.nanoseconds += static_cast<std::uint64_t>((Clock::now() - start).count());
             }
             if (result != nullptr) {
-                last_ = candidate.rule;
+                recent_[fired_++ % recent_.size()] = candidate.rule;
                 return result;
             }
         }
@@ -249,18 +254,14 @@ private:
     }
 
     [[noreturn]] void give_up(const Frame& frame) {
-        // Runs on for a while to see which rules take part.
-        std::vector<std::uint32_t> cycle = {last_};
-        Ref node = frame.current;
-        for (int i = 0; i < 64; ++i) {
-            const Ref next = apply(node);
-            if (next == nullptr) break;
-            node = next;
-            if (std::find(cycle.begin(), cycle.end(), last_) == cycle.end()) cycle.push_back(last_);
-        }
         std::string message = "rewrite: rules go in circles at " + describe(frame.current) +
                               " (from " + describe(frame.original) + "):";
-        for (std::uint32_t rule : cycle) message += "\n  " + rules_.rules()[rule].text();
+        const auto last =
+            recent_.begin() + static_cast<std::ptrdiff_t>(std::min(fired_, recent_.size()));
+        std::sort(recent_.begin(), last);
+        const auto end = std::unique(recent_.begin(), last);
+        for (auto rule = recent_.begin(); rule != end; ++rule)
+            message += "\n  " + rules_.rules()[*rule].text();
         throw InternalError(message);
     }
 
@@ -270,7 +271,11 @@ private:
     const RewriteRules& rules_;
     Mode mode_;
     bool tracing_;
-    std::uint32_t last_ = 0;
+    std::array<std::uint32_t, 32> recent_{};  // rules that fired last
+    std::size_t fired_ = 0;
+    std::size_t rewrites_ = 0, limit_ = 10'000;
+    bool counted_ = false;
+    std::vector<Ref> roots_;
     RefMap<Ref> memo_;
     std::vector<Frame> stack_;
     std::vector<Ref> sources_;

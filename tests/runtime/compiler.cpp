@@ -18,7 +18,8 @@ namespace {
 
 // y[i] = x[i] * 2 + bias[i] over trips [begin, end), in the signature of codegen's kernels.
 std::string axpy(const std::string& symbol, const std::string& factor = "2.0") {
-    return "define void @" + symbol + R"((ptr noalias %blocks, ptr %scalars, ptr %shared, ptr %thread, ptr %check,
+    return "define void @" + symbol +
+           R"((ptr noalias %blocks, ptr %scalars, ptr %shared, ptr %thread, ptr %check,
                    i64 %begin, i64 %end) nounwind {
 entry:
   %p1 = getelementptr ptr, ptr %blocks, i64 1
@@ -52,8 +53,8 @@ std::vector<float> call(const Code& code, std::vector<float> x) {
     std::vector<float> y(x.size());
     void* blocks[] = {x.data(), y.data()};
     std::int64_t check[2] = {};
-    reinterpret_cast<codegen::KernelFunction>(code.address(0))(blocks, nullptr, nullptr, nullptr, check, 0,
-                                                               static_cast<std::int64_t>(x.size()));
+    reinterpret_cast<codegen::KernelFunction>(code.address(0))(
+        blocks, nullptr, nullptr, nullptr, check, 0, static_cast<std::int64_t>(x.size()));
     return y;
 }
 
@@ -66,7 +67,9 @@ std::string message_of(const auto& act) {
     return "";
 }
 
-bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+bool contains(const std::string& text, const std::string& part) {
+    return text.find(part) != std::string::npos;
+}
 
 }  // namespace
 
@@ -95,7 +98,8 @@ TEST_CASE("any number of threads compile, link and run") {
             for (int k = 1; k <= kKernels; ++k) {
                 const int factor = 10 * t + k;
                 const auto code = build(axpy("f", std::to_string(factor) + ".0"), "f");
-                if (call(*code, {2}) == std::vector<float>{2.0f * static_cast<float>(factor)}) ++right;
+                if (call(*code, {2}) == std::vector<float>{2.0f * static_cast<float>(factor)})
+                    ++right;
             }
         });
     for (auto& thread : threads) thread.join();
@@ -104,12 +108,14 @@ TEST_CASE("any number of threads compile, link and run") {
 
 TEST_CASE("text that does not parse is an error with LLVM's message and the kernel's name") {
     const std::string bad = "define void @f() {\n  %x = fadd float 1.0, %nowhere\n  ret void\n}\n";
-    const std::string text = message_of([&] { compile_object(bad, "my_kernel", host_target(), true); });
+    const std::string text =
+        message_of([&] { compile_object(bad, "my_kernel", host_target(), true); });
     CHECK(contains(text, "my_kernel"));
     CHECK(contains(text, "%nowhere"));
     CHECK_FALSE(contains(text, "fadd float 1.0, %nowhere\n  ret void"));
     const ir::env::Override debug("DEBUG", "4");
-    const std::string long_text = message_of([&] { compile_object(bad, "my_kernel", host_target(), true); });
+    const std::string long_text =
+        message_of([&] { compile_object(bad, "my_kernel", host_target(), true); });
     CHECK(contains(long_text, "fadd float 1.0, %nowhere\n  ret void"));
 }
 
@@ -118,14 +124,16 @@ TEST_CASE("text that breaks LLVM's rules is an error when it is verified") {
     const std::string bad =
         "define float @f(i1 %c) {\n  br i1 %c, label %a, label %b\na:\n  %x = fadd float 1.0, 2.0\n"
         "  br label %b\nb:\n  ret float %x\n}\n";
-    const std::string text = message_of([&] { compile_object(bad, "dominance", host_target(), true); });
+    const std::string text =
+        message_of([&] { compile_object(bad, "dominance", host_target(), true); });
     CHECK(contains(text, "dominance"));
     CHECK(contains(text, "dominate"));
 }
 
 TEST_CASE("a call of a function that is not provided names the function") {
-    const std::string ir = "declare float @expf(float)\ndefine float @f(float %x) nounwind {\n"
-                           "  %y = call float @expf(float %x)\n  ret float %y\n}\n";
+    const std::string ir =
+        "declare float @expf(float)\ndefine float @f(float %x) nounwind {\n"
+        "  %y = call float @expf(float %x)\n  ret float %y\n}\n";
     const std::string object = compile_object(ir, "calls", host_target(), true);
     CHECK(undefined_symbols(object) == std::vector<std::string>{"expf"});
     const std::vector<std::string> symbols{"f"};
@@ -135,16 +143,18 @@ TEST_CASE("a call of a function that is not provided names the function") {
 }
 
 TEST_CASE("memory functions that LLVM puts in are provided") {
-    const std::string ir = "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)\n"
-                           "declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)\n"
-                           "define void @f(ptr %to, ptr %from, i64 %n) nounwind {\n"
-                           "  call void @llvm.memset.p0.i64(ptr %to, i8 7, i64 %n, i1 false)\n"
-                           "  %half = lshr i64 %n, 1\n"
-                           "  call void @llvm.memcpy.p0.p0.i64(ptr %to, ptr %from, i64 %half, i1 false)\n"
-                           "  ret void\n}\n";
+    const std::string ir =
+        "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)\n"
+        "declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)\n"
+        "define void @f(ptr %to, ptr %from, i64 %n) nounwind {\n"
+        "  call void @llvm.memset.p0.i64(ptr %to, i8 7, i64 %n, i1 false)\n"
+        "  %half = lshr i64 %n, 1\n"
+        "  call void @llvm.memcpy.p0.p0.i64(ptr %to, ptr %from, i64 %half, i1 false)\n"
+        "  ret void\n}\n";
     const auto code = build(ir, "f");
     std::string to(4, 'x'), from = "abcd";
-    reinterpret_cast<void (*)(char*, const char*, std::int64_t)>(code->address(0))(to.data(), from.data(), 4);
+    reinterpret_cast<void (*)(char*, const char*, std::int64_t)>(code->address(0))(to.data(),
+                                                                                   from.data(), 4);
     CHECK(to == "ab\a\a");
 }
 
@@ -159,7 +169,8 @@ TEST_CASE("bytes that are no object are an error, never a crash") {
     const std::string object = compile_object(axpy("f"), "f", host_target(), true);
     CHECK_THROWS_AS(undefined_symbols(""), BackendError);
     CHECK_THROWS_AS(undefined_symbols(std::string(4096, 'x')), BackendError);
-    for (const std::size_t kept : {std::size_t{3}, std::size_t{63}, std::size_t{100}, object.size() / 2})
+    for (const std::size_t kept :
+         {std::size_t{3}, std::size_t{63}, std::size_t{100}, object.size() / 2})
         CHECK_THROWS_AS(undefined_symbols(object.substr(0, kept)), BackendError);
 }
 
@@ -170,7 +181,8 @@ TEST_CASE("assembly is text of the same kernel") {
 TEST_CASE("a missing LLVM is an error that says what was tried and what to do") {
     const std::vector<std::string> paths{"/nonexistent/libLLVM.so.19.1", "/also/missing.so"};
     const std::string text = message_of([&] { llvm::open(paths); });
-    for (const char* part : {"/nonexistent/libLLVM.so.19.1", "/also/missing.so", "SINTER_LLVM", "libllvm19"})
+    for (const char* part :
+         {"/nonexistent/libLLVM.so.19.1", "/also/missing.so", "SINTER_LLVM", "libllvm19"})
         CHECK(contains(text, part));
 }
 

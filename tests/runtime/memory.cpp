@@ -21,7 +21,8 @@ TEST_CASE("size classes hold what is asked for and waste at most an eighth") {
     std::size_t last = 0;
     for (std::size_t bytes = 0; bytes < 70000; ++bytes) {
         const std::size_t size = Allocator::class_of(bytes);
-        if (size < bytes || size < 64 || size % 64 != 0 || size < last) FAIL("class of ", bytes, " is ", size);
+        if (size < bytes || size < 64 || size % 64 != 0 || size < last)
+            FAIL("class of ", bytes, " is ", size);
         if (bytes > 512 && size - bytes > bytes / 8 + 64) FAIL("class of ", bytes, " is ", size);
         last = size;
     }
@@ -63,7 +64,8 @@ TEST_CASE("kept blocks make room for others before memory runs out") {
 
 TEST_CASE("blocks are aligned, the large ones to huge pages, and all of them can be written") {
     Allocator allocator(Allocator::defaults());
-    for (const std::size_t bytes : {std::size_t{0}, std::size_t{1}, std::size_t{4097}, kMega, 2 * kMega, 5 * kMega + 3}) {
+    for (const std::size_t bytes :
+         {std::size_t{0}, std::size_t{1}, std::size_t{4097}, kMega, 2 * kMega, 5 * kMega + 3}) {
         void* block = allocator.allocate(bytes);
         CHECK(reinterpret_cast<std::uintptr_t>(block) % (bytes >= 2 * kMega ? 2 * kMega : 64) == 0);
         std::memset(block, 1, bytes);
@@ -72,9 +74,11 @@ TEST_CASE("blocks are aligned, the large ones to huge pages, and all of them can
 }
 
 TEST_CASE("memory that cannot be had is an error that names the bytes, and nothing is lost by it") {
-    for (const std::size_t bytes : {std::size_t{1} << 60, std::size_t{1} << 46, SIZE_MAX, SIZE_MAX - 100}) {
+    for (const std::size_t bytes :
+         {std::size_t{1} << 60, std::size_t{1} << 46, SIZE_MAX, SIZE_MAX - 100}) {
         const std::string text = std::to_string(bytes);
-        CHECK_THROWS_WITH_AS(Memory::allocate(DeviceId::CPU, bytes), doctest::Contains(text.c_str()), OutOfMemoryError);
+        CHECK_THROWS_WITH_AS(Memory::allocate(DeviceId::CPU, bytes),
+                             doctest::Contains(text.c_str()), OutOfMemoryError);
     }
     const std::size_t before = Allocator::instance().stats().in_use;
     {
@@ -112,7 +116,8 @@ TEST_CASE("borrowed memory stays its owner's") {
     std::vector<float> mine{1, 2, 3};
     {
         const std::int64_t shape[] = {3};
-        const ir::UOp buffer = make_buffer(f32, shape, Memory::borrow(mine.data(), mine.size() * sizeof(float)));
+        const ir::UOp buffer =
+            make_buffer(f32, shape, Memory::borrow(mine.data(), mine.size() * sizeof(float)));
         CHECK(memory_of(buffer).data() == mine.data());
         CHECK(realized(buffer) == buffer);
     }

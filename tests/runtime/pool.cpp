@@ -37,24 +37,29 @@ TEST_CASE("what a loop wrote is there for the caller and for the next loop") {
     for (int round = 0; round < 2000; ++round)
         pool.parallel_for(300, [&](std::int64_t begin, std::int64_t end, int) {
             for (std::int64_t i = begin; i < end; ++i) {
-                // The neighbour belongs to another thread's piece now and then: only reads of the round before.
+                // The neighbour belongs to another thread's piece now and then: only reads of the
+                // round before.
                 values[static_cast<std::size_t>(i)] += 1;
             }
         });
     CHECK(values == std::vector<std::int64_t>(300, 2001));
 }
 
-TEST_CASE("the exception of the first thread that threw reaches the caller, and the pool lives on") {
+TEST_CASE(
+    "the exception of the first thread that threw reaches the caller, and the pool lives on") {
     ThreadPool pool(3);
     for (int round = 0; round < 10; ++round) {
-        CHECK_THROWS_WITH_AS(pool.parallel_for(3,
-                                               [](std::int64_t begin, std::int64_t, int) {
-                                                   if (begin > 0) throw std::runtime_error("trip " + std::to_string(begin));
-                                               }),
-                             "trip 1", std::runtime_error);
+        CHECK_THROWS_WITH_AS(
+            pool.parallel_for(3,
+                              [](std::int64_t begin, std::int64_t, int) {
+                                  if (begin > 0)
+                                      throw std::runtime_error("trip " + std::to_string(begin));
+                              }),
+            "trip 1", std::runtime_error);
     }
     std::atomic<int> sum{0};
-    pool.parallel_for(3, [&](std::int64_t begin, std::int64_t, int) { sum += static_cast<int>(begin); });
+    pool.parallel_for(
+        3, [&](std::int64_t begin, std::int64_t, int) { sum += static_cast<int>(begin); });
     CHECK(sum == 3);
 }
 
@@ -77,7 +82,8 @@ TEST_CASE("several threads share a pool") {
     for (int user = 0; user < 4; ++user)
         users.emplace_back([&] {
             for (int round = 0; round < 200; ++round)
-                pool.parallel_for(10, [&](std::int64_t begin, std::int64_t end, int) { sum += end - begin; });
+                pool.parallel_for(
+                    10, [&](std::int64_t begin, std::int64_t end, int) { sum += end - begin; });
         });
     for (auto& user : users) user.join();
     CHECK(sum == 4 * 200 * 10);

@@ -16,6 +16,10 @@ Tensor ones(const Shape& shape, DType dtype = f32, Where where = Where::current(
 /// The dtype is the number's (bool, i64 or f32) where none is named.
 Tensor full(const Shape& shape, const Scalar& value, std::optional<DType> dtype = std::nullopt,
             Where where = Where::current());
+/// A scalar that is known when the graph runs, not when it is compiled: graphs that differ in it
+/// alone share schedule and kernels (a learning rate, a step count). Integers keep 64 bits.
+Tensor scalar(const Scalar& value, std::optional<DType> dtype = std::nullopt,
+              Where where = Where::current());
 Tensor empty_like(const Arg& x, std::optional<DType> dtype = std::nullopt);
 Tensor zeros_like(const Arg& x, std::optional<DType> dtype = std::nullopt);
 Tensor ones_like(const Arg& x, std::optional<DType> dtype = std::nullopt);

@@ -1,6 +1,7 @@
 #pragma once
 // All of Sinter but the nn library: tensors, ops, devices, statistics.
 
+#include <sinter/autograd.h>
 #include <sinter/ops.h>
 #include <sinter/random.h>
 #include <sinter/stats.h>

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <initializer_list>
 #include <iosfwd>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -21,6 +22,7 @@ namespace sinter {
 namespace ir {
 class UOp;
 }
+class Leaf;
 
 /// An immutable expression held by value: copies are cheap and share it, `+=` and `assign` make
 /// this Tensor another expression. Any number of threads may build and realize tensors; one Tensor
@@ -128,6 +130,20 @@ public:
     /// Sets the elements that x[{...}] names.
     Tensor& set(std::initializer_list<Index> index, const Arg& value);
     Tensor& set(std::span<const Index> index, const Arg& value);
+
+    // --- gradients (autograd.h). The mark belongs to this Tensor through assign and realize, and to
+    // its copies until they become another expression; results of ops are not marked.
+
+    /// Whether backward() collects a gradient here. Integers and bool throw DTypeError. A constant is
+    /// realized first, as only memory can be told from equal values.
+    Tensor& requires_grad(bool on, Where where = Where::current());
+    bool requires_grad() const { return leaf_ != nullptr; }
+    /// The sum of the gradients that backward() brought since zero_grad(); undefined if none did.
+    Tensor grad() const;
+    void zero_grad();
+    /// Adds the gradient of this Tensor, which has one element, to the grad() of every marked Tensor
+    /// that it was computed from.
+    void backward(Where where = Where::current()) const;
 
     // --- indexing, with NumPy's meaning
     Tensor operator[](const Index& index) const;
@@ -265,6 +281,7 @@ private:
     alignas(
         void*) std::byte storage_[sizeof(void*)];  // an ir::UOp, of which this header knows no more
     std::int64_t device_ = -1;
+    std::shared_ptr<Leaf> leaf_;  // of a Tensor marked by requires_grad
 };
 
 /// Prints like NumPy: big arrays are summarised, columns are aligned.

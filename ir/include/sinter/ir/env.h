@@ -27,7 +27,7 @@ inline constexpr auto kEnvVars = std::to_array<EnvVar>({
      "1 checks every graph against the spec of its level after every pass; debug builds always "
      "do."},
     {"SINTER_CACHE_DIR", Kind::Text, "",
-     "Folder of compiled programs; empty: $XDG_CACHE_HOME/sinter or ~/.cache/sinter."},
+     "Folder of compiled programs, or off; empty: $XDG_CACHE_HOME/sinter or ~/.cache/sinter."},
     {"SINTER_CACHE_SIZE_MB", Kind::Number, "1024",
      "Cap of the cache folder; 0 keeps nothing on disk."},
     {"SINTER_THREADS", Kind::Number, "0",
@@ -35,7 +35,7 @@ inline constexpr auto kEnvVars = std::to_array<EnvVar>({
     {"SINTER_LLVM", Kind::Text, "",
      "Path of the LLVM library (libLLVM.so) to open; empty: the usual places."},
     {"SINTER_TARGET", Kind::Text, "",
-     "CPU that code is made for, as LLVM names it; empty: this machine."},
+     "Vectors that code is made for: sse2, avx2, avx512 or native; empty: native, this machine's."},
     {"BEAM", Kind::Number, "0",
      "How many candidate schedules of a kernel to measure; 0: the cost model alone decides."},
     {"PROFILE", Kind::Text, "",

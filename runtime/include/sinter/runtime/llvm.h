@@ -51,9 +51,9 @@ using LookupHandler = void (*)(ErrorRef error, SymbolAddress* result, std::size_
                                void* data);
 
 inline constexpr std::uint8_t kSymbolExported = 1, kSymbolCallable = 4;
-inline constexpr int kReturnStatus = 2;         // LLVMReturnStatusAction
-inline constexpr int kCodeGenDefault = 2;       // LLVMCodeGenLevelDefault
-inline constexpr int kRelocationPic = 2;        // LLVMRelocPIC
+inline constexpr int kReturnStatus = 2;    // LLVMReturnStatusAction
+inline constexpr int kCodeGenDefault = 2;  // LLVMCodeGenLevelDefault
+inline constexpr int kRelocationPic = 2;   // LLVMRelocPIC
 inline constexpr int kCodeModelSmall = 3;  // LLVMCodeModelSmall
 inline constexpr int kAssemblyFile = 0, kObjectFile = 1;
 

@@ -1,6 +1,7 @@
 #pragma once
 // Running graphs: the one entry through which values come to be.
 
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
@@ -51,7 +52,8 @@ public:
     const std::shared_ptr<Memory> memory;
 };
 
-/// Attachment of any other node once its value is in memory: the Buffer node that holds it, of the same shape.
+/// Attachment of any other node once its value is in memory: the Buffer node that holds it, of the
+/// same shape.
 class Realized final : public ir::Attachment {
 public:
     explicit Realized(ir::UOp node) : buffer(std::move(node)) {}
@@ -59,25 +61,31 @@ public:
 };
 
 /// A new Buffer over `memory`, which has room for the shape.
-ir::UOp make_buffer(DType dtype, std::span<const std::int64_t> shape, std::shared_ptr<Memory> memory);
+ir::UOp make_buffer(DType dtype, std::span<const std::int64_t> shape,
+                    std::shared_ptr<Memory> memory);
 /// The Buffer of a realized node (or the node itself if it is one); null if it is not realized.
 ir::UOp realized(const ir::UOp& node);
 
-/// Computes all `roots` together on the device of their buffers (default_device() if there are none), so that
-/// afterwards realized(root) holds. Throws IndexError, OutOfMemoryError, DeviceError, …; what was realized
-/// before stays valid. Any number of threads may call it.
-void realize(std::span<const ir::UOp> roots);
+/// Computes all `roots` together on the device of their buffers (default_device() if there are
+/// none), so that afterwards realized(root) holds. Throws IndexError, OutOfMemoryError,
+/// DeviceError, …; what was realized before stays valid. Any number of threads may call it.
+///
+/// `given_up` says how many handles of each root, those in `roots` included, are let go of by the
+/// caller afterwards and replaced by realized(root). Only where that leaves nobody who could ask
+/// for what the target of an Assign held, now or by way of a gradient, is the target's memory
+/// written in place.
+void realize(std::span<const ir::UOp> roots, std::uint32_t given_up = 0);
 
 /// The storage of a Buffer node. Throws InternalError for other nodes.
 const Memory& memory_of(const ir::UOp& buffer);
 
 /// Counts since the start of the process or the last reset, for tests and users.
 struct Stats {
-    std::uint64_t launches = 0;         ///< kernels run
-    std::uint64_t compiled = 0;         ///< kernels turned into machine code
-    std::uint64_t program_hits = 0;     ///< found in memory
-    std::uint64_t disk_hits = 0;        ///< found on disk
-    std::uint64_t schedule_hits = 0;    ///< realizes that found their schedule
+    std::uint64_t launches = 0;       ///< kernels run
+    std::uint64_t compiled = 0;       ///< kernels turned into machine code
+    std::uint64_t program_hits = 0;   ///< found in memory
+    std::uint64_t disk_hits = 0;      ///< found on disk
+    std::uint64_t schedule_hits = 0;  ///< realizes that found their schedule
     std::uint64_t schedule_misses = 0;
     std::uint64_t allocated_bytes = 0;  ///< in use now
     std::uint64_t peak_bytes = 0;
@@ -87,8 +95,8 @@ Stats stats();
 void reset_stats();
 
 namespace ref {
-/// The oracle: computes `roots` node by node in plain C++, whatever device the leaves are on (host-readable memory).
-/// Returns Buffers on REF, one a root.
+/// The oracle: computes `roots` node by node in plain C++, whatever device the leaves are on
+/// (host-readable memory). Returns Buffers on REF, one a root.
 std::vector<ir::UOp> evaluate(std::span<const ir::UOp> roots);
 }  // namespace ref
 

@@ -1,8 +1,9 @@
 #pragma once
-// From a tensor graph to kernels: which values are written to memory, which are fused, where each block of memory
-// lies and when it may be reused.
+// From a tensor graph to kernels: which values are written to memory, which are fused, where each
+// block of memory lies and when it may be reused.
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -16,19 +17,23 @@ namespace sinter::schedule {
 /// One operand of a schedule.
 struct Block {
     enum class Kind : std::uint8_t {
-        Input,      ///< a Buffer of the graph; `node` is its number in Schedule::inputs
-        Output,     ///< memory that outlives the run; new, unless `reuses` names an input whose memory it takes
+        Input,   ///< a Buffer of the graph; `node` is its number in Schedule::inputs
+        Output,  ///< memory that outlives the run; new, unless `reuses` names an input whose memory
+                 ///< it takes
         Temporary,  ///< bytes [offset, offset + size) of the run's arena
     };
     Kind kind;
     DType dtype;
     std::int64_t numel;
     std::int64_t offset = 0;  ///< Temporary: bytes, a multiple of 64
-    std::int32_t node = -1;   ///< Input: position among the inputs; Output: position among the outputs
-    std::int32_t reuses = -1; ///< Output: the Input block written in place, if it may be at run time (see Schedule)
+    std::int32_t node =
+        -1;  ///< Input: position among the inputs; Output: position among the outputs
+    std::int32_t reuses =
+        -1;  ///< Output: the Input block written in place, if it may be at run time (see Schedule)
 };
 
-/// A scalar given at launch: either the value of a Bind of the graph, or a constant of the schedule (a size).
+/// A scalar given at launch: either the value of a Bind of the graph, or a constant of the schedule
+/// (a size).
 struct Scalar {
     std::int32_t bind = -1;  ///< position among Schedule::binds, or -1
     std::int64_t bits = 0;   ///< the constant where bind is -1
@@ -48,7 +53,8 @@ struct Kernel {
     std::uint64_t bytes;  ///< compulsory traffic, of one segment
 };
 
-/// One launch: a kernel over one or more segments (a table of segments runs as one parallel region).
+/// One launch: a kernel over one or more segments (a table of segments runs as one parallel
+/// region).
 struct Launch {
     std::uint32_t kernel;
     std::vector<Segment> segments;
@@ -60,40 +66,47 @@ struct CheckSite {
     std::int64_t bound;
 };
 
-/// Everything a realize needs. Refers to no node of the tensor graph it was made from: a graph of the same structure,
-/// with other buffers and binds in the same places, runs by the same schedule.
+/// Everything a realize needs. Refers to no node of the tensor graph it was made from: a graph of
+/// the same structure, with other buffers and binds in the same places, runs by the same schedule.
 struct Schedule {
     std::unique_ptr<ir::Arena> arena;  ///< owns the kernels' nodes
     std::vector<Kernel> kernels;
-    std::vector<Launch> launches;      ///< in order
+    std::vector<Launch> launches;  ///< in order
     std::vector<Block> blocks;
-    std::vector<CheckSite> checks;     ///< by check id
+    std::vector<CheckSite> checks;  ///< by check id
     std::int64_t arena_bytes = 0;
-    /// Numbers of the normalised graph (normalise.h): inputs[i] and binds[i] are positions in its leaf lists.
+    /// How many leaves the graph has; blocks and scalars refer to them by position in Normalised.
     std::size_t input_count = 0, bind_count = 0;
-    /// By root: the block that holds its value. A root that is a Buffer, or movement that does not change its
-    /// bytes, is an Input block.
+    /// By root: the block that holds its value. A root that is a Buffer, or movement that does not
+    /// change its bytes, is an Input block.
     std::vector<std::uint32_t> outputs;
 };
 
-/// What may be assumed of the inputs when planning in-place writes: may_overwrite[i] says that nothing outside this
-/// graph needs input i after the run.
+/// What may be assumed of the inputs when planning in-place writes: may_overwrite[i] says that
+/// nothing outside this graph needs input i after the run. Missing entries are false.
 struct Assumptions {
     std::vector<bool> may_overwrite;
 };
 
-/// Makes the schedule of `roots` together. Leaves (Buffer, Bind) are numbered in the order of `normalise`.
-/// Throws ShapeError/ValueError for graphs that cannot run; never depends on addresses or hash order.
-Schedule make_schedule(std::span<const ir::Ref> roots, const Assumptions& assumptions);
-
-/// Leaves in canonical order and the key under which a schedule can be reused: two graphs with equal keys have the
-/// same structure. Buffers and the values of Binds are not part of the key; Buffers that are equal to one another are.
-/// Values already realized (an attachment of type Realized, told by `leaf`) count as Buffers.
+/// A graph made independent of the nodes it came from. `key` holds its whole structure (ops,
+/// dtypes, arguments, shapes, edges, roots) with the leaves numbered in order: graphs with equal
+/// keys have the same schedule. Which Buffers they are and the values of Binds are not part of it;
+/// Buffers that are equal to one another are.
 struct Normalised {
     std::vector<std::int64_t> key;
-    std::vector<ir::Ref> inputs;
-    std::vector<ir::Ref> binds;
+    std::vector<ir::Ref> inputs;  ///< Buffers
+    std::vector<ir::Ref> binds;   ///< Binds
 };
-Normalised normalise(std::span<const ir::Ref> roots);
+
+/// Tells of nodes whose value is in memory already: the Buffer that holds it (of the same shape and
+/// dtype), or null. Asked once a node, with no lock held; what it says then is what counts.
+using RealizedBuffer = std::function<ir::Ref(ir::Ref)>;
+
+Normalised normalise(std::span<const ir::Ref> roots, const RealizedBuffer& realized = {});
+
+/// Makes the schedule of all roots of `graph` together; depends on `graph.key` and `assumptions`
+/// alone. Throws IndexError for a gather from an axis of no elements and ValueError for graphs that
+/// cannot run.
+Schedule make_schedule(const Normalised& graph, const Assumptions& assumptions = {});
 
 }  // namespace sinter::schedule

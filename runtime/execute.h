@@ -1,0 +1,29 @@
+#pragma once
+// Running a plan.
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include <sinter/runtime/realize.h>
+
+#include "plan.h"
+
+namespace sinter::runtime {
+
+/// Runs the plan over the memory of its inputs and the bits of its binds. Returns the memory of
+/// each root; an input's own where the root is a view of it. Throws IndexError naming op, index and
+/// bound; OutOfMemoryError before anything is run.
+std::vector<std::shared_ptr<Memory>> execute(const Plan& plan,
+                                             std::span<const std::shared_ptr<Memory>> inputs,
+                                             std::span<const std::int64_t> binds);
+
+/// Counts of launches, for stats().
+struct LaunchCounts {
+    std::uint64_t launches = 0;
+    std::vector<std::string> names;
+};
+LaunchCounts launch_counts();
+void reset_launch_counts();
+
+}  // namespace sinter::runtime

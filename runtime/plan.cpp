@@ -1,0 +1,145 @@
+#include "plan.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <sinter/ir/env.h>
+#include <sinter/runtime/target.h>
+
+namespace sinter::runtime {
+namespace {
+
+constexpr std::size_t kMaxPlans = 1024;
+constexpr std::size_t kMaxKeyWords = std::size_t{8} << 20;  // 64 MiB of keys
+
+bool has_check(ir::Ref sink) {
+    const std::vector<ir::Ref> nodes = ir::toposort(std::span<const ir::Ref>(&sink, 1));
+    return std::any_of(nodes.begin(), nodes.end(),
+                       [](ir::Ref node) { return node->is(ir::Op::Check); });
+}
+
+// Slots of the Params that a kernel writes.
+std::vector<std::int64_t> written_slots(ir::Ref sink) {
+    std::vector<std::int64_t> slots;
+    for (ir::Ref store : sink->src()) slots.push_back(store->src(0)->arg(0));
+    return slots;
+}
+
+bool writes_in_place(const schedule::Schedule& schedule, const schedule::Launch& launch) {
+    for (const std::int64_t slot : written_slots(schedule.kernels[launch.kernel].sink))
+        for (const schedule::Segment& segment : launch.segments)
+            if (schedule.blocks[segment.blocks[static_cast<std::size_t>(slot)]].reuses >= 0)
+                return true;
+    return false;
+}
+
+// A run that fails must leave everything as it was, so no index may be checked once something has
+// been written over.
+bool may_fail_too_late(const schedule::Schedule& schedule, const std::vector<bool>& checks) {
+    bool overwritten = false;
+    for (const schedule::Launch& launch : schedule.launches) {
+        overwritten = overwritten || writes_in_place(schedule, launch);
+        if (overwritten && checks[launch.kernel]) return true;
+    }
+    return false;
+}
+
+std::shared_ptr<const Plan> make_plan(std::span<const ir::Ref> roots,
+                                      const std::vector<bool>& may_overwrite) {
+    auto plan = std::make_shared<Plan>();
+    const auto schedule_with = [&](const std::vector<bool>& assumed) {
+        plan->schedule = schedule::make_schedule(roots, {assumed});
+        plan->checks.clear();
+        for (const schedule::Kernel& kernel : plan->schedule.kernels)
+            plan->checks.push_back(has_check(kernel.sink));
+    };
+    schedule_with(may_overwrite);
+    plan->any_checks =
+        std::find(plan->checks.begin(), plan->checks.end(), true) != plan->checks.end();
+    if (plan->any_checks && may_fail_too_late(plan->schedule, plan->checks))
+        schedule_with(std::vector<bool>(may_overwrite.size(), false));
+
+    std::vector<KernelRequest> requests;
+    for (const schedule::Kernel& kernel : plan->schedule.kernels)
+        requests.push_back({kernel.sink, kernel.name});
+    plan->programs = ProgramCache::instance().load(requests, host_target());
+    for (const schedule::Launch& launch : plan->schedule.launches)
+        plan->shared_bytes =
+            std::max(plan->shared_bytes, shared_stride(*plan->programs[launch.kernel]) *
+                                             static_cast<std::int64_t>(launch.segments.size()));
+    return plan;
+}
+
+}  // namespace
+
+std::size_t PlanCache::KeyHash::operator()(const std::vector<std::int64_t>& key) const {
+    return hash_bytes(
+               {reinterpret_cast<const char*>(key.data()), key.size() * sizeof(std::int64_t)})
+        .low;
+}
+
+PlanCache& PlanCache::instance() {
+    // Never destroyed: threads that outlive main may still realize.
+    static PlanCache& cache = *new PlanCache;
+    return cache;
+}
+
+std::shared_ptr<PlanCache::Entry> PlanCache::entry_of(std::vector<std::int64_t> key) {
+    const std::lock_guard lock(mutex_);
+    if (const auto found = slots_.find(key); found != slots_.end()) {
+        order_.splice(order_.begin(), order_, found->second.place);
+        return found->second.entry;
+    }
+    key_words_ += key.size();
+    const auto made = slots_.emplace(std::move(key), Slot{std::make_shared<Entry>(), {}}).first;
+    order_.push_front(&made->first);
+    made->second.place = order_.begin();
+    while (slots_.size() > 1 && (slots_.size() > kMaxPlans || key_words_ > kMaxKeyWords)) {
+        key_words_ -= order_.back()->size();
+        slots_.erase(slots_.find(*order_.back()));
+        order_.pop_back();
+    }
+    return made->second.entry;
+}
+
+std::shared_ptr<const Plan> PlanCache::get(std::vector<std::int64_t> key,
+                                           std::span<const ir::Ref> roots,
+                                           const std::vector<bool>& may_overwrite) {
+    // What else the plan depends on.
+    std::int64_t bits = 1;
+    for (const bool may : may_overwrite) {
+        if (bits < 0) key.push_back(std::exchange(bits, 1));
+        bits = bits << 1 | (may ? 1 : 0);
+    }
+    key.push_back(bits);
+    key.push_back(ir::env::number("NOOPT"));
+    key.push_back(ir::env::number("BEAM"));
+    for (const char letter : ir::env::text("SINTER_TARGET")) key.push_back(letter);
+
+    const std::shared_ptr<Entry> entry = entry_of(std::move(key));
+    const std::lock_guard making(entry->making);
+    const bool hit = entry->plan != nullptr;
+    if (!hit) entry->plan = make_plan(roots, may_overwrite);
+    const std::lock_guard lock(mutex_);
+    ++(hit ? counts_.hits : counts_.misses);
+    return entry->plan;
+}
+
+PlanCache::Counts PlanCache::counts() const {
+    const std::lock_guard lock(mutex_);
+    return counts_;
+}
+
+void PlanCache::reset_counts() {
+    const std::lock_guard lock(mutex_);
+    counts_ = {};
+}
+
+void PlanCache::clear() {
+    const std::lock_guard lock(mutex_);
+    slots_.clear();
+    order_.clear();
+    key_words_ = 0;
+}
+
+}  // namespace sinter::runtime

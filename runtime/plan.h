@@ -1,0 +1,70 @@
+#pragma once
+// Schedules with their programs, kept by the structure of the graph.
+
+#include <list>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <unordered_map>
+#include <vector>
+
+#include <sinter/runtime/program.h>
+#include <sinter/schedule/schedule.h>
+
+namespace sinter::runtime {
+
+/// All that a run needs beside its operands. Immutable; any number of runs use it at a time.
+struct Plan {
+    schedule::Schedule schedule;
+    std::vector<std::shared_ptr<const LoadedProgram>> programs;  ///< by kernel
+    std::vector<bool> checks;  ///< by kernel: has indices that may be out of range
+    std::int64_t shared_bytes =
+        0;  ///< scratch of the launch that needs most, all segments together
+    bool any_checks = false;
+};
+
+/// Bytes of shared scratch between the segments of a launch: whole cache lines.
+inline std::int64_t shared_stride(const LoadedProgram& program) {
+    return (program.shared_bytes + 63) / 64 * 64;
+}
+
+/// Any thread may call; a plan that two threads want is made once. The least lately used go first.
+class PlanCache {
+public:
+    /// The cache of this process.
+    static PlanCache& instance();
+
+    /// The plan of `roots`, whose normal form has `key`. Throws what scheduling and compiling
+    /// throw.
+    std::shared_ptr<const Plan> get(std::vector<std::int64_t> key, std::span<const ir::Ref> roots,
+                                    const std::vector<bool>& may_overwrite);
+    struct Counts {
+        std::uint64_t hits = 0, misses = 0;
+    };
+    Counts counts() const;
+    void reset_counts();
+    void clear();
+
+private:
+    struct KeyHash {
+        std::size_t operator()(const std::vector<std::int64_t>& key) const;
+    };
+    struct Entry {
+        std::mutex making;
+        std::shared_ptr<const Plan> plan;
+    };
+    using Order = std::list<const std::vector<std::int64_t>*>;
+    struct Slot {
+        std::shared_ptr<Entry> entry;
+        Order::iterator place;
+    };
+    std::shared_ptr<Entry> entry_of(std::vector<std::int64_t> key);
+
+    mutable std::mutex mutex_;
+    std::unordered_map<std::vector<std::int64_t>, Slot, KeyHash> slots_;
+    Order order_;  // most lately used first
+    std::size_t key_words_ = 0;
+    Counts counts_;
+};
+
+}  // namespace sinter::runtime

@@ -1,0 +1,163 @@
+#include <sinter/runtime/realize.h>
+
+#include <algorithm>
+#include <cstring>
+#include <map>
+#include <utility>
+
+#include <sinter/ir/error.h>
+#include <sinter/ir/ref_map.h>
+#include <sinter/runtime/allocator.h>
+#include <sinter/schedule/schedule.h>
+
+#include "execute.h"
+#include "plan.h"
+#include "scan.h"
+
+namespace sinter::runtime {
+namespace {
+
+void attach_buffer(ir::Ref node, std::shared_ptr<Memory> memory) {
+    node->attach(
+        std::make_unique<Realized>(make_buffer(node->dtype(), node->shape(), std::move(memory))));
+}
+
+// Roots that have yet to be computed, each once.
+std::vector<ir::Ref> unfinished(std::span<const ir::UOp> roots) {
+    std::vector<ir::Ref> nodes;
+    nodes.reserve(roots.size());
+    ir::RefMap<bool> met(roots.size());
+    for (const ir::UOp& root : roots)
+        if (!in_memory(root.get()) && !std::exchange(met[root.get()], true))
+            nodes.push_back(root.get());
+    return nodes;
+}
+
+DeviceId device_of(const Scan& graph) {
+    const bool cpu = graph.on[static_cast<std::size_t>(DeviceId::CPU)];
+    const bool ref = graph.on[static_cast<std::size_t>(DeviceId::REF)];
+    if (graph.on[static_cast<std::size_t>(DeviceId::CUDA)])
+        throw DeviceError("a tensor is on CUDA: the devices are CPU and REF");
+    if (cpu && ref)
+        throw DeviceError(
+            "tensors on CPU and on REF in one expression: move one of them with to(Device) first");
+    return cpu ? DeviceId::CPU : ref ? DeviceId::REF : default_device();
+}
+
+void compute(std::span<const ir::Ref> roots, std::uint32_t handles);
+
+// Copies are done before the rest: level by level, since a copy may stand above another. All that
+// one level needs is computed together.
+void make_copies(const Scan& graph) {
+    ir::RefMap<std::int64_t> levels(graph.nodes.size());  // copies on the way down
+    std::map<std::int64_t, std::vector<ir::Ref>> by_level;
+    for (ir::Ref node : graph.nodes) {
+        std::int64_t level = 0;
+        if (!in_memory(node)) {
+            for (ir::Ref source : node->src()) level = std::max(level, *levels.find(source));
+            if (node->is(ir::Op::Copy)) by_level[level++].push_back(node);
+        }
+        levels[node] = level;
+    }
+    for (const auto& [level, copies] : by_level) {
+        std::map<DeviceId, std::vector<ir::Ref>> sources;  // to compute, by where
+        for (ir::Ref copy : copies) {
+            ir::Ref source = copy->src(0);
+            if (in_memory(source)) continue;
+            auto& group = sources[device_of(scan(std::span<const ir::Ref>(&source, 1)))];
+            if (std::find(group.begin(), group.end(), source) == group.end())
+                group.push_back(source);
+        }
+        for (const auto& [device, group] : sources) compute(group, 0);
+        for (ir::Ref copy : copies) {
+            const auto to = static_cast<DeviceId>(copy->arg(0));
+            const std::shared_ptr<Memory>& from = memory_behind(copy->src(0));
+            if (from->device() == to) {
+                attach_buffer(copy, from);
+                continue;
+            }
+            const std::size_t bytes =
+                static_cast<std::size_t>(copy->numel()) * size_of(copy->dtype());
+            std::shared_ptr<Memory> memory = Memory::allocate(to, bytes);
+            if (bytes != 0) std::memcpy(memory->data(), from->data(), bytes);
+            attach_buffer(copy, std::move(memory));
+        }
+    }
+}
+
+void compute_on_ref(std::span<const ir::Ref> roots) {
+    std::vector<ir::UOp> handles;
+    for (ir::Ref root : roots) handles.push_back(ir::UOp::share(root));
+    std::vector<ir::UOp> buffers = ref::evaluate(handles);
+    for (std::size_t i = 0; i < roots.size(); ++i)
+        roots[i]->attach(std::make_unique<Realized>(std::move(buffers[i])));
+}
+
+void compute_on_cpu(const Scan& graph, std::span<const ir::Ref> roots, std::uint32_t handles) {
+    schedule::Normalised form = schedule::normalise(roots);
+    std::vector<bool> may_overwrite(form.inputs.size(), false);
+    if (graph.has_assign && handles > 0)
+        may_overwrite = overwritable(graph, roots, form.inputs, handles);
+    const std::shared_ptr<const Plan> plan =
+        PlanCache::instance().get(std::move(form.key), roots, may_overwrite);
+
+    std::vector<std::shared_ptr<Memory>> inputs;
+    inputs.reserve(form.inputs.size());
+    for (ir::Ref input : form.inputs) inputs.push_back(memory_behind(input));
+    std::vector<std::int64_t> binds;
+    binds.reserve(form.binds.size());
+    for (ir::Ref bind : form.binds) binds.push_back(bind->arg(0));
+    std::vector<std::shared_ptr<Memory>> outputs = execute(*plan, inputs, binds);
+    for (std::size_t i = 0; i < roots.size(); ++i) attach_buffer(roots[i], std::move(outputs[i]));
+}
+
+// `handles`: owners of each root that let go of it afterwards.
+void compute(std::span<const ir::Ref> roots, std::uint32_t handles) {
+    Scan graph = scan(roots);
+    if (!graph.copies.empty()) {
+        make_copies(graph);
+        std::vector<ir::Ref> left;
+        for (ir::Ref root : roots)
+            if (!in_memory(root)) left.push_back(root);
+        if (left.empty()) return;
+        return compute(left, handles);  // once: no copies are left
+    }
+    if (device_of(graph) == DeviceId::REF)
+        compute_on_ref(roots);
+    else
+        compute_on_cpu(graph, roots, handles);
+}
+
+}  // namespace
+
+void realize(std::span<const ir::UOp> roots, std::uint32_t given_up) {
+    const std::vector<ir::Ref> nodes = unfinished(roots);
+    if (!nodes.empty()) compute(nodes, given_up);
+}
+
+Stats stats() {
+    Stats all;
+    LaunchCounts launches = launch_counts();
+    all.launches = launches.launches;
+    all.kernel_names = std::move(launches.names);
+    const ProgramCache::Counts programs = ProgramCache::instance().counts();
+    all.compiled = programs.compiled;
+    all.program_hits = programs.hits;
+    all.disk_hits = programs.disk_hits;
+    const PlanCache::Counts plans = PlanCache::instance().counts();
+    all.schedule_hits = plans.hits;
+    all.schedule_misses = plans.misses;
+    const Allocator::Stats memory = Allocator::instance().stats();
+    all.allocated_bytes = memory.in_use;
+    all.peak_bytes = memory.peak;
+    return all;
+}
+
+void reset_stats() {
+    reset_launch_counts();
+    ProgramCache::instance().reset_counts();
+    PlanCache::instance().reset_counts();
+    Allocator::instance().reset_peak();
+}
+
+}  // namespace sinter::runtime

@@ -1,0 +1,29 @@
+#pragma once
+// What DEBUG prints, on stderr; and the trace of PROFILE.
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+
+#include <sinter/codegen/codegen.h>
+#include <sinter/schedule/schedule.h>
+
+namespace sinter::runtime {
+
+/// DEBUG=3: the kernel's form and codegen's choices; 4: its source; 6: its assembly.
+void report_program(ir::Ref sink, const std::string& name, const codegen::Program& program,
+                    const codegen::Target& target);
+
+/// One launch, for DEBUG=1 and 2 and the trace.
+struct LaunchReport {
+    const schedule::Kernel* kernel;
+    std::size_t segments;
+    bool parallel;
+    std::int64_t trips;
+    std::chrono::steady_clock::time_point begin, end;
+};
+/// Whether launches have to be timed: DEBUG or PROFILE asks for it.
+bool wants_launches();
+void report_launch(const LaunchReport& launch);
+
+}  // namespace sinter::runtime

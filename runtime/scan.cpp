@@ -1,0 +1,95 @@
+#include "scan.h"
+
+#include <utility>
+
+#include <sinter/ir/error.h>
+#include <sinter/ir/ref_map.h>
+
+namespace sinter::runtime {
+
+Scan scan(std::span<const ir::Ref> roots) {
+    Scan result;
+    ir::RefMap<bool> met;
+    struct Frame {
+        ir::Ref node;
+        std::size_t next;
+    };
+    std::vector<Frame> stack;  // a graph may be as deep as it has nodes
+    const auto enter = [&](ir::Ref node) {
+        if (bool& known = met[node]; !std::exchange(known, true)) stack.push_back({node, 0});
+    };
+    for (ir::Ref root : roots) {
+        enter(root);
+        while (!stack.empty()) {
+            Frame& frame = stack.back();
+            ir::Ref node = frame.node;
+            const bool leaf = in_memory(node);
+            if (!leaf && frame.next < node->src().size()) {
+                enter(node->src(frame.next++));
+                continue;
+            }
+            stack.pop_back();
+            result.nodes.push_back(node);
+            if (leaf)
+                result.on[static_cast<std::size_t>(buffer_of(node)->arg(1))] = true;
+            else if (node->is(ir::Op::Copy))
+                result.copies.push_back(node);
+            else if (node->is(ir::Op::Assign))
+                result.has_assign = true;
+        }
+    }
+    return result;
+}
+
+ir::Ref buffer_of(ir::Ref node) {
+    return node->is(ir::Op::Buffer)
+               ? node
+               : static_cast<const Realized*>(node->attachment())->buffer.get();
+}
+
+const std::shared_ptr<Memory>& memory_behind(ir::Ref node) {
+    const ir::Attachment* storage = buffer_of(node)->attachment();
+    if (storage == nullptr) throw InternalError("no memory behind " + ir::describe(node));
+    return static_cast<const Storage*>(storage)->memory;
+}
+
+namespace {
+
+std::uint32_t owners_of(ir::Ref node) { return ir::UOp::share(node).use_count() - 1; }
+
+}  // namespace
+
+std::vector<bool> overwritable(const Scan& graph, std::span<const ir::Ref> roots,
+                               std::span<const ir::Ref> inputs, std::uint32_t handles) {
+    struct Use {
+        std::uint32_t owners = 0;  // that are accounted for
+        bool needed = false;  // somebody may ask for it, or for something made of it, after the run
+        bool target = false;  // of an assignment
+    };
+    ir::RefMap<Use> uses(graph.nodes.size());
+    for (ir::Ref node : graph.nodes) {
+        if (in_memory(node)) continue;
+        for (ir::Ref source : node->src()) ++uses[source].owners;
+        if (node->is(ir::Op::Assign)) uses[node->src(0)].target = true;
+    }
+    for (ir::Ref root : roots) uses[root].owners += handles;
+    // Users before their sources.
+    for (std::size_t i = graph.nodes.size(); i-- > 0;) {
+        ir::Ref node = graph.nodes[i];
+        Use& use = uses[node];
+        use.needed = use.needed || owners_of(node) > use.owners;
+        if (!use.needed || in_memory(node)) continue;
+        for (ir::Ref source : node->src()) uses[source].needed = true;
+    }
+    std::vector<bool> result;
+    for (ir::Ref input : inputs) {
+        const Use* use = uses.find(input);
+        const bool free = use != nullptr && use->target && !use->needed &&
+                          (input->is(ir::Op::Buffer) || owners_of(buffer_of(input)) == 1) &&
+                          memory_behind(input).use_count() == 1;
+        result.push_back(free);
+    }
+    return result;
+}
+
+}  // namespace sinter::runtime

@@ -1,0 +1,39 @@
+#pragma once
+// What realize has to know of a graph before it is scheduled.
+
+#include <span>
+#include <vector>
+
+#include <sinter/ir/node.h>
+#include <sinter/runtime/realize.h>
+
+namespace sinter::runtime {
+
+/// The part of a graph that is not yet in memory, and the leaves below it.
+struct Scan {
+    std::vector<ir::Ref>
+        nodes;  ///< each after its sources; leaves are Buffers, realized nodes, constants
+    std::vector<ir::Ref> copies;  ///< Copy nodes among them, in that order
+    bool has_assign = false;
+    bool on[3] = {};  ///< by DeviceId: memory of it is among the leaves
+};
+Scan scan(std::span<const ir::Ref> roots);
+
+/// Whether the node is a leaf of what has to be computed: a Buffer, or realized.
+inline bool in_memory(ir::Ref node) {
+    return node->attachment() != nullptr || node->is(ir::Op::Buffer);
+}
+
+/// The Buffer behind a node for which in_memory holds.
+ir::Ref buffer_of(ir::Ref node);
+/// The memory behind it. Throws InternalError for a Buffer without storage.
+const std::shared_ptr<Memory>& memory_behind(ir::Ref node);
+
+/// By input: whether a run may write over its memory, because after the run nobody can ask for what
+/// it held. That is so if every owner of the buffer, and of every node of the graph that depends on
+/// it, is in the graph itself, or is a handle of a root that is given up (`handles` a root, with
+/// those of the caller's span). Asked of targets of assignments alone.
+std::vector<bool> overwritable(const Scan& graph, std::span<const ir::Ref> roots,
+                               std::span<const ir::Ref> inputs, std::uint32_t handles);
+
+}  // namespace sinter::runtime

@@ -1,0 +1,31 @@
+#pragma once
+// The numbers behind the planner's choices, in bytes of memory traffic.
+
+#include <cstddef>
+#include <cstdint>
+
+namespace sinter::schedule::cost {
+
+/// One operation takes the time of so many bytes from memory.
+inline constexpr double kFlop = 0.25;
+/// One launch more.
+inline constexpr double kLaunch = 16 * 1024;
+/// A value may be computed so many times in place of being read back, before its repeated
+/// operations are counted.
+inline constexpr double kRepeats = 4;
+/// Repeated operations that are never worth a store.
+inline constexpr double kTinyWork = 4096;
+/// Rows from which running over them alone keeps every core busy.
+inline constexpr double kParallelRows = 16;
+/// Elements below which a second core does not help.
+inline constexpr double kSerialWork = 32 * 1024;
+/// Windows that overlap repeat a little at their edges.
+inline constexpr double kHalo = 1.6;
+/// Uses expanded into one kernel, after which values are stored.
+inline constexpr std::uint32_t kMaxNodes = 2000;
+/// Places at which one kernel may evaluate one value.
+inline constexpr std::size_t kMaxPlaces = 16;
+inline constexpr std::size_t kMaxStores = 12;
+inline constexpr std::size_t kMaxRanges = 48;
+
+}  // namespace sinter::schedule::cost

@@ -1,0 +1,25 @@
+#pragma once
+// The order of launches.
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include <sinter/schedule/schedule.h>
+
+namespace sinter::schedule {
+
+/// A planned kernel with its operands, not yet placed in order. Tasks are numbered results first.
+struct Task {
+    std::uint32_t kernel;
+    bool segmentable;
+    Segment segment;
+    std::vector<std::uint32_t> after;   ///< tasks that must have run
+};
+
+/// Every task after those it needs; in the order of the program as far as that leaves a choice, but
+/// that segmentable tasks wait until nothing else is ready and then run together, those of one
+/// kernel as one launch.
+std::vector<Launch> order_launches(std::span<const Task> tasks);
+
+}  // namespace sinter::schedule

@@ -1,0 +1,103 @@
+#pragma once
+// Which values are written to memory and which kernel computes them (docs/schedule.md).
+
+#include <cstdint>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+#include "expansion.h"
+#include "profile.h"
+
+namespace sinter::schedule {
+
+using KernelId = std::uint32_t;
+
+/// A store of a planned kernel.
+struct PlannedStore {
+    enum class Kind : std::uint8_t {
+        Value,    ///< the node's value
+        Base,     ///< Scatter: its base
+        Combine,  ///< Scatter: src combined into it; `tuple` runs over the index
+    };
+    Id node;
+    TupleId tuple;
+    Kind kind;
+};
+
+struct PlannedKernel {
+    std::vector<PlannedStore> stores;
+    std::vector<KernelId> reads;  ///< kernels whose results it needs, ascending
+    std::vector<std::uint64_t>
+        spine;  ///< ranges that inlined reductions keep open: a chain under inclusion
+    std::vector<std::int64_t> domain;  ///< what it runs over, for siblings
+    bool sealed = false;               ///< takes no other store: it runs in an order of its own
+    std::uint64_t loops = 0;           ///< ranges of its stores
+    std::uint32_t nodes = 0;           ///< uses expanded into it
+    bool contraction = false;          ///< a matrix product is inlined
+};
+
+class Plan {
+public:
+    Plan(Expansion& expansion, const Profile& profile);
+
+    std::span<const PlannedKernel> kernels() const { return kernels_; }
+    /// The kernel that writes `n` (the last one to, for Scatter), or kNone.
+    KernelId home(Id n) const { return home_[n]; }
+    /// Whether the value is read from memory inside `kernel`.
+    bool is_loaded(Id n, KernelId kernel) const {
+        if (graph_.is_leaf(n)) return graph_.op(n) == ir::Op::Buffer;
+        return home_[n] != kNone && home_[n] != kernel;
+    }
+
+private:
+    // Inside a reduction: ranges that are closed there, and all that its results run over.
+    struct Scope {
+        std::uint32_t parent = 0;
+        std::uint64_t closed = 0, open = 0;
+        bool fold = false, contraction = false;
+    };
+    struct Use {
+        KernelId kernel;
+        std::uint32_t scope;
+        TupleId tuple;
+        ir::Ref valid;
+        bool operator==(const Use&) const = default;
+    };
+
+    void place(Id n);
+    bool stays_inline(Id n);
+    bool pays_to_store(Id n, double evaluations, std::size_t kernels) const;
+    bool may_inline(Id n, std::span<const Use> uses) const;
+    bool may_inline_value(Id n, std::span<const Use> uses) const;
+    bool may_inline_reduction(Id n, std::span<const Use> uses) const;
+    bool fits_spine(const PlannedKernel& kernel, std::uint64_t open) const;
+    void join_spine(KernelId kernel, std::uint64_t open);
+    void store(Id n);
+    void store_scatter(Id n);
+    bool store_where_used(Id n);
+    bool store_beside_sibling(Id n);
+    void add_store(KernelId kernel, Id n, TupleId tuple,
+                   PlannedStore::Kind kind = PlannedStore::Kind::Value);
+    void depend(KernelId reader, KernelId writer);
+    bool reaches(KernelId from, KernelId to) const;
+    KernelId new_kernel();
+    void expand(Id n);
+    void push(KernelId kernel, std::uint32_t scope, const Read& read);
+
+    std::uint64_t mask(const Use& use) const;
+    double evaluations(const Use& use) const;
+    std::vector<std::span<const Use>> by_kernel(Id n) const;
+
+    Expansion& expansion_;
+    const Graph& graph_;
+    const Profile& profile_;
+    std::vector<PlannedKernel> kernels_;
+    std::vector<KernelId> home_;
+    std::vector<std::vector<Use>> uses_;
+    std::vector<Scope> scopes_{1};
+    std::unordered_map<Id, std::vector<KernelId>>
+        readers_;  // kernels that run over a value, for siblings
+};
+
+}  // namespace sinter::schedule

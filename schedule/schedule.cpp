@@ -1,0 +1,83 @@
+#include <algorithm>
+#include <memory>
+#include <unordered_map>
+
+#include "finish.h"
+#include "in_place.h"
+#include "lower.h"
+#include "memory.h"
+#include "order.h"
+
+namespace sinter::schedule {
+
+using ir::Op;
+
+namespace {
+
+// Every value that is in memory: the inputs first, in order, then what kernels write.
+struct BlockTable {
+    std::vector<std::uint32_t> of;  // by node
+};
+
+BlockTable make_blocks(const Graph& graph, const Plan& plan, Schedule& out) {
+    BlockTable table{std::vector<std::uint32_t>(graph.size(), kNone)};
+    const auto add = [&](Id n, Block::Kind kind, std::int32_t position) {
+        table.of[n] = static_cast<std::uint32_t>(out.blocks.size());
+        out.blocks.push_back({kind, graph.dtype(n), graph.numel(n), 0, position, -1});
+    };
+    for (Id n = 0; n < graph.size(); ++n)
+        if (graph.op(n) == Op::Buffer) add(n, Block::Kind::Input, graph.leaf(n));
+    for (std::size_t i = 0; i < graph.roots().size(); ++i) {
+        const Id stored = graph.base(graph.roots()[i]);
+        if (table.of[stored] == kNone)
+            add(stored, Block::Kind::Output, static_cast<std::int32_t>(i));
+        out.outputs.push_back(table.of[stored]);
+    }
+    for (Id n = 0; n < graph.size(); ++n)
+        if (plan.home(n) != kNone && table.of[n] == kNone) add(n, Block::Kind::Temporary, -1);
+    return table;
+}
+
+}  // namespace
+
+Schedule make_schedule(const Normalised& normalised, const Assumptions& assumptions) {
+    Schedule out;
+    out.arena = std::make_unique<ir::Arena>();
+    out.input_count = normalised.inputs.size();
+    out.bind_count = normalised.binds.size();
+
+    const Graph graph(normalised);
+    const Profile profile(graph);
+    Expansion expansion(graph, *out.arena, out.checks);
+    const Plan plan(expansion, profile);
+    const BlockTable blocks = make_blocks(graph, plan, out);
+
+    std::vector<FinishedKernel> finished;
+    for (KernelId k = 0; k < plan.kernels().size(); ++k)
+        finished.push_back(finish(graph, *out.arena, lower_kernel(expansion, plan, k)));
+
+    // Equal kernels are one entry.
+    std::unordered_map<ir::Ref, std::uint32_t> entries;
+    std::vector<Task> tasks;
+    for (KernelId k = 0; k < finished.size(); ++k) {
+        FinishedKernel& f = finished[k];
+        const auto [entry, fresh] =
+            entries.try_emplace(f.sink, static_cast<std::uint32_t>(out.kernels.size()));
+        if (fresh) out.kernels.push_back({f.sink, f.name, f.flops, f.bytes});
+        Task task{entry->second, f.segmentable, {}, plan.kernels()[k].reads};
+        for (Id memory : f.memories) task.segment.blocks.push_back(blocks.of[memory]);
+        task.segment.scalars = f.scalars;
+        tasks.push_back(std::move(task));
+    }
+    for (Id n = 0; n < graph.size(); ++n) {
+        if (graph.op(n) != Op::Assign || plan.home(n) == kNone) continue;
+        const Id target = graph.base(graph.src(n, 0));
+        if (graph.op(target) == Op::Buffer)
+            write_in_place(out, tasks, plan.home(n), blocks.of[n], blocks.of[target], assumptions);
+    }
+    out.launches = order_launches(tasks);
+    out.arena_bytes = place_temporaries(out.launches, out.blocks);
+    return out;
+}
+
+}  // namespace sinter::schedule

@@ -39,4 +39,17 @@ private:
     std::vector<std::int64_t> axes_;
 };
 
+/// A number for each spatial axis, or one for all of them: stride = 2, stride = {2, 1}.
+class PerAxis {
+public:
+    template <std::integral T>
+    PerAxis(T value) : values_{static_cast<std::int64_t>(value)} {}
+    PerAxis(std::initializer_list<std::int64_t> values) : values_(values) {}
+    PerAxis(std::vector<std::int64_t> values) : values_(std::move(values)) {}
+    const std::vector<std::int64_t>& values() const { return values_; }
+
+private:
+    std::vector<std::int64_t> values_;
+};
+
 }  // namespace sinter

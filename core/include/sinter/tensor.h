@@ -131,18 +131,18 @@ public:
     Tensor& set(std::initializer_list<Index> index, const Arg& value);
     Tensor& set(std::span<const Index> index, const Arg& value);
 
-    // --- gradients (autograd.h). The mark belongs to this Tensor through assign and realize, and to
-    // its copies until they become another expression; results of ops are not marked.
+    // --- gradients (autograd.h). The mark belongs to this Tensor through assign and realize, and
+    // to its copies until they become another expression; results of ops are not marked.
 
-    /// Whether backward() collects a gradient here. Integers and bool throw DTypeError. A constant is
-    /// realized first, as only memory can be told from equal values.
+    /// Whether backward() collects a gradient here. Integers and bool throw DTypeError. A constant
+    /// is realized first, as only memory can be told from equal values.
     Tensor& requires_grad(bool on, Where where = Where::current());
     bool requires_grad() const { return leaf_ != nullptr; }
     /// The sum of the gradients that backward() brought since zero_grad(); undefined if none did.
     Tensor grad() const;
     void zero_grad();
-    /// Adds the gradient of this Tensor, which has one element, to the grad() of every marked Tensor
-    /// that it was computed from.
+    /// Adds the gradient of this Tensor, which has one element, to the grad() of every marked
+    /// Tensor that it was computed from.
     void backward(Where where = Where::current()) const;
 
     // --- indexing, with NumPy's meaning

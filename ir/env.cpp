@@ -63,6 +63,9 @@ Values& values() {
 }  // namespace
 
 std::string text(Name name) { return values().text(name.row); }
+std::string value_of(const EnvVar& row) {
+    return values().text(static_cast<std::size_t>(&row - kEnvVars.data()));
+}
 std::int64_t number(Name name) { return values().number(name.row); }
 bool flag(Name name) { return number(name) != 0; }
 int debug() { return static_cast<int>(number("DEBUG")); }

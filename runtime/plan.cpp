@@ -44,11 +44,11 @@ bool may_fail_too_late(const schedule::Schedule& schedule, const std::vector<boo
     return false;
 }
 
-std::shared_ptr<const Plan> make_plan(std::span<const ir::Ref> roots,
+std::shared_ptr<const Plan> make_plan(const schedule::Normalised& graph,
                                       const std::vector<bool>& may_overwrite) {
     auto plan = std::make_shared<Plan>();
     const auto schedule_with = [&](const std::vector<bool>& assumed) {
-        plan->schedule = schedule::make_schedule(roots, {assumed});
+        plan->schedule = schedule::make_schedule(graph, {assumed});
         plan->checks.clear();
         for (const schedule::Kernel& kernel : plan->schedule.kernels)
             plan->checks.push_back(has_check(kernel.sink));
@@ -84,14 +84,14 @@ PlanCache& PlanCache::instance() {
     return cache;
 }
 
-std::shared_ptr<PlanCache::Entry> PlanCache::entry_of(std::vector<std::int64_t> key) {
+std::shared_ptr<PlanCache::Entry> PlanCache::entry_of(const std::vector<std::int64_t>& key) {
     const std::lock_guard lock(mutex_);
     if (const auto found = slots_.find(key); found != slots_.end()) {
         order_.splice(order_.begin(), order_, found->second.place);
         return found->second.entry;
     }
     key_words_ += key.size();
-    const auto made = slots_.emplace(std::move(key), Slot{std::make_shared<Entry>(), {}}).first;
+    const auto made = slots_.emplace(key, Slot{std::make_shared<Entry>(), {}}).first;
     order_.push_front(&made->first);
     made->second.place = order_.begin();
     while (slots_.size() > 1 && (slots_.size() > kMaxPlans || key_words_ > kMaxKeyWords)) {
@@ -102,24 +102,28 @@ std::shared_ptr<PlanCache::Entry> PlanCache::entry_of(std::vector<std::int64_t> 
     return made->second.entry;
 }
 
-std::shared_ptr<const Plan> PlanCache::get(std::vector<std::int64_t> key,
-                                           std::span<const ir::Ref> roots,
+std::shared_ptr<const Plan> PlanCache::get(schedule::Normalised graph,
                                            const std::vector<bool>& may_overwrite) {
+    std::vector<std::int64_t>& key = graph.key;
+    const std::size_t graph_words = key.size();
     // What else the plan depends on.
     std::int64_t bits = 1;
     for (const bool may : may_overwrite) {
-        if (bits < 0) key.push_back(std::exchange(bits, 1));
         bits = bits << 1 | (may ? 1 : 0);
+        if (bits >> 62 != 0) key.push_back(std::exchange(bits, 1));
     }
     key.push_back(bits);
     key.push_back(ir::env::number("NOOPT"));
     key.push_back(ir::env::number("BEAM"));
     for (const char letter : ir::env::text("SINTER_TARGET")) key.push_back(letter);
 
-    const std::shared_ptr<Entry> entry = entry_of(std::move(key));
+    const std::shared_ptr<Entry> entry = entry_of(key);
     const std::lock_guard making(entry->making);
     const bool hit = entry->plan != nullptr;
-    if (!hit) entry->plan = make_plan(roots, may_overwrite);
+    if (!hit) {
+        key.resize(graph_words);
+        entry->plan = make_plan(graph, may_overwrite);
+    }
     const std::lock_guard lock(mutex_);
     ++(hit ? counts_.hits : counts_.misses);
     return entry->plan;

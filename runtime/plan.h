@@ -34,9 +34,8 @@ public:
     /// The cache of this process.
     static PlanCache& instance();
 
-    /// The plan of `roots`, whose normal form has `key`. Throws what scheduling and compiling
-    /// throw.
-    std::shared_ptr<const Plan> get(std::vector<std::int64_t> key, std::span<const ir::Ref> roots,
+    /// The plan of a graph. Throws what scheduling and compiling throw.
+    std::shared_ptr<const Plan> get(schedule::Normalised graph,
                                     const std::vector<bool>& may_overwrite);
     struct Counts {
         std::uint64_t hits = 0, misses = 0;
@@ -58,7 +57,7 @@ private:
         std::shared_ptr<Entry> entry;
         Order::iterator place;
     };
-    std::shared_ptr<Entry> entry_of(std::vector<std::int64_t> key);
+    std::shared_ptr<Entry> entry_of(const std::vector<std::int64_t>& key);
 
     mutable std::mutex mutex_;
     std::unordered_map<std::vector<std::int64_t>, Slot, KeyHash> slots_;

@@ -94,19 +94,19 @@ void compute_on_ref(std::span<const ir::Ref> roots) {
 }
 
 void compute_on_cpu(const Scan& graph, std::span<const ir::Ref> roots, std::uint32_t handles) {
-    schedule::Normalised form = schedule::normalise(roots);
+    schedule::Normalised form = schedule::normalise(
+        roots, [](ir::Ref node) { return in_memory(node) ? buffer_of(node) : nullptr; });
     std::vector<bool> may_overwrite(form.inputs.size(), false);
     if (graph.has_assign && handles > 0)
         may_overwrite = overwritable(graph, roots, form.inputs, handles);
-    const std::shared_ptr<const Plan> plan =
-        PlanCache::instance().get(std::move(form.key), roots, may_overwrite);
-
     std::vector<std::shared_ptr<Memory>> inputs;
     inputs.reserve(form.inputs.size());
     for (ir::Ref input : form.inputs) inputs.push_back(memory_behind(input));
     std::vector<std::int64_t> binds;
     binds.reserve(form.binds.size());
     for (ir::Ref bind : form.binds) binds.push_back(bind->arg(0));
+    const std::shared_ptr<const Plan> plan =
+        PlanCache::instance().get(std::move(form), may_overwrite);
     std::vector<std::shared_ptr<Memory>> outputs = execute(*plan, inputs, binds);
     for (std::size_t i = 0; i < roots.size(); ++i) attach_buffer(roots[i], std::move(outputs[i]));
 }

@@ -81,13 +81,21 @@ std::vector<bool> overwritable(const Scan& graph, std::span<const ir::Ref> roots
         if (!use.needed || in_memory(node)) continue;
         for (ir::Ref source : node->src()) uses[source].needed = true;
     }
+    // A buffer may be there as itself or behind a realized node.
+    ir::RefMap<Use> buffers(inputs.size());
+    for (ir::Ref node : graph.nodes) {
+        if (!in_memory(node)) continue;
+        const Use& use = *uses.find(node);
+        ir::Ref buffer = buffer_of(node);
+        Use& all = buffers[buffer];
+        all.target = all.target || use.target;
+        all.needed = all.needed || use.needed || (node != buffer && owners_of(buffer) > 1) ||
+                     memory_behind(buffer).use_count() > 1;
+    }
     std::vector<bool> result;
     for (ir::Ref input : inputs) {
-        const Use* use = uses.find(input);
-        const bool free = use != nullptr && use->target && !use->needed &&
-                          (input->is(ir::Op::Buffer) || owners_of(buffer_of(input)) == 1) &&
-                          memory_behind(input).use_count() == 1;
-        result.push_back(free);
+        const Use* use = buffers.find(input);
+        result.push_back(use != nullptr && use->target && !use->needed);
     }
     return result;
 }

@@ -59,6 +59,8 @@ struct Name {
 
 /// The variable as text; its fallback where the environment does not set it, or sets it to nothing.
 std::string text(Name name);
+/// The same of a row of the table, for those who list them all.
+std::string value_of(const EnvVar& row);
 /// A Flag or Number as a number.
 std::int64_t number(Name name);
 /// Whether a Flag or Number is not 0.

@@ -1,0 +1,53 @@
+#include <sinter/info.h>
+
+#include <sinter/ir/env.h>
+#include <sinter/ir/error.h>
+#include <sinter/runtime/disk_cache.h>
+#include <sinter/runtime/llvm.h>
+#include <sinter/runtime/target.h>
+
+namespace sinter {
+
+SystemInfo system_info() {
+    SystemInfo info;
+    info.version = SINTER_VERSION;  // by CMake
+    info.threads = runtime::thread_count();
+    DeviceInfo cpu{"CPU", false, ""};
+    try {
+        const runtime::llvm::Api& llvm = runtime::llvm::api();
+        info.llvm_version = llvm.version();
+        info.llvm_path = llvm.path;
+        const codegen::Target& target = runtime::host_target();
+        info.cpu = target.cpu;
+        info.vector_bits = target.vector_bits;
+        cpu.usable = true;
+        cpu.description = target.cpu + ", " + std::to_string(target.vector_bits) +
+                          "-bit vectors, " + std::to_string(info.threads) +
+                          (info.threads == 1 ? " thread" : " threads");
+    } catch (const BackendError& error) {
+        info.llvm_path = error.what();
+        cpu.description = "LLVM cannot be opened";
+    }
+    info.devices.push_back(std::move(cpu));
+    info.devices.push_back({"REF", true, "the oracle: evaluates op by op, slowly and exactly"});
+
+    const runtime::DiskCache& cache = runtime::DiskCache::instance();
+    if (cache.enabled()) {
+        info.cache_folder = cache.folder().string();
+        const runtime::DiskCache::Size size = cache.size();
+        info.cache_entries = size.entries;
+        info.cache_bytes = size.bytes;
+        info.cache_cap_bytes = cache.cap_bytes();
+    }
+    return info;
+}
+
+std::vector<EnvironmentVariable> environment() {
+    std::vector<EnvironmentVariable> variables;
+    for (const ir::env::EnvVar& row : ir::env::kEnvVars)
+        variables.push_back({std::string(row.name), ir::env::value_of(row),
+                             std::string(row.fallback), std::string(row.doc)});
+    return variables;
+}
+
+}  // namespace sinter

@@ -1,0 +1,53 @@
+// Prints what Sinter found on this machine, and every environment variable it reads.
+
+#include <CLI/CLI.hpp>
+
+#include <cstdio>
+#include <string>
+
+#include <sinter/info.h>
+
+#include "tool.h"
+
+namespace {
+
+void row(const char* label, const std::string& text) {
+    std::printf("%-10s %s\n", label, text.c_str());
+}
+
+std::string megabytes(std::uint64_t bytes) {
+    char text[32];
+    std::snprintf(text, sizeof text, "%.1f MB", static_cast<double>(bytes) / (1 << 20));
+    return text;
+}
+
+void print() {
+    const sinter::SystemInfo info = sinter::system_info();
+    row("sinter", info.version);
+    for (const sinter::DeviceInfo& device : info.devices)
+        row(device.name.c_str(), (device.usable ? "" : "unusable: ") + device.description);
+    row("LLVM",
+        info.llvm_version.empty() ? info.llvm_path : info.llvm_version + ", " + info.llvm_path);
+    row("threads", std::to_string(info.threads));
+    row("cache", info.cache_folder.empty()
+                     ? "off"
+                     : info.cache_folder + ", " + std::to_string(info.cache_entries) +
+                           " programs, " + megabytes(info.cache_bytes) + " of " +
+                           megabytes(info.cache_cap_bytes));
+    std::printf("\n%-22s %-10s %s\n", "variable", "value", "meaning");
+    for (const sinter::EnvironmentVariable& variable : sinter::environment())
+        std::printf("%-22s %-10s %s\n", variable.name.c_str(),
+                    variable.value.empty() ? "-" : variable.value.c_str(), variable.doc.c_str());
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    CLI::App app{
+        "Prints the devices, LLVM, the cache and every environment variable that Sinter reads."};
+    CLI11_PARSE(app, argc, argv);
+    return sinter::tool::guarded("sinter-info", [] {
+        print();
+        return 0;
+    });
+}

@@ -4,6 +4,7 @@
 #include <sinter/activation.h>
 #include <sinter/conv.h>
 #include <sinter/create.h>
+#include <sinter/einsum.h>
 #include <sinter/elementwise.h>
 #include <sinter/indexing.h>
 #include <sinter/linalg.h>

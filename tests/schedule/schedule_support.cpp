@@ -1,9 +1,11 @@
 #include "schedule_support.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <sstream>
 
+#include <sinter/ir/error.h>
 #include <sinter/ir/kernel.h>
 
 namespace sinter::test {

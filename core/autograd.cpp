@@ -137,7 +137,9 @@ namespace detail {
 Tensor own(const Tensor& x) {
     const UOp node = x.node();
     if (!node->is(ir::Op::Const) && !node->is(ir::Op::Bind)) return x;
-    return in_own_memory(x, Where::current());
+    Tensor copy = x;
+    copy.realize();
+    return copy;
 }
 
 std::vector<Tensor> own(std::span<const Tensor> xs) {

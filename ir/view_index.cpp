@@ -1,5 +1,5 @@
 // Views as index arithmetic of a kernel. Expressions come out as small as the bounds of their parts
-// allow; those of several views go through the simplifier.
+// allow; those with divisions go through the simplifier.
 
 #include <sinter/ir/simplify.h>
 #include <sinter/ir/view.h>
@@ -63,6 +63,7 @@ ShapeTracker::Index ShapeTracker::to_index(Arena& arena, std::span<const Ref> in
         if (bounds == Interval{0, size}) return;
         valid = build.both(valid, build.within(index, bounds));
     };
+    bool divides = false;
     View over = views_.back();
     std::vector<Ref> at(indices.begin(), indices.end());
     for (std::size_t k = 0; k < at.size(); ++k) mask(at[k], over.valid()[k], over.shape()[k]);
@@ -71,6 +72,7 @@ ShapeTracker::Index ShapeTracker::to_index(Arena& arena, std::span<const Ref> in
     // turn's indices.
     for (std::size_t v = views_.size() - 1; v-- > 0;) {
         const Coordinates c = unravel(over, views_[v]);
+        divides = divides || c.carry;
         std::vector<Ref> coordinates(c.axes.size());
         Shape shape(c.axes.size());
         std::vector<std::int64_t> strides(c.axes.size());
@@ -101,8 +103,8 @@ ShapeTracker::Index ShapeTracker::to_index(Arena& arena, std::span<const Ref> in
         position = build.sum(position, build.scaled(at[k], over.strides()[k]));
     }
     position = build.sum(position, build.index(over.offset()));
-    if (views_.size() == 1) return {position, valid};
-    // Divisions are left; where the value is not valid the position means nothing.
+    if (!divides) return {position, valid};
+    // Where the value is not valid the position means nothing.
     valid = simplify(arena, valid);
     return {simplify_given(arena, position, valid), valid};
 }

@@ -4,6 +4,7 @@
 #include <sinter/codegen/decompose.h>
 #include <sinter/ir/affine.h>
 #include <sinter/ir/env.h>
+#include <sinter/ir/spec.h>
 
 #include "choose.h"
 #include "linearize.h"
@@ -122,6 +123,7 @@ std::string Target::key() const {
 }
 
 Program lower(Ref sink, const std::string& name, const Target& target) {
+    ir::establishes(ir::Level::Kernel, sink, "scheduling");
     Arena arena;
     sink = spell_out_combining(arena, sink);
     sink = decompose(arena, sink, target);
@@ -140,6 +142,7 @@ Program lower(Ref sink, const std::string& name, const Target& target) {
         const Analysis analysis = analyse(part);
         const Plan plan = plain ? Plan{} : choose(analysis, target);
         const Placed placed = apply(phase_form, plan);
+        ir::establishes(ir::Level::Scheduled, phase_form.sink(), "the transformations");
         functions.push_back(
             linearize(arena, phase_form.sink(), placed.order, symbol, {target.fma}));
         program.phases.push_back(describe_phase(analysis, placed, symbol, plan));

@@ -155,7 +155,7 @@ const RewriteRules& algebra() {
              return root->dtype() == m[0]->dtype() ? m[0] : nullptr;
          }},
         {cast(cast(x)), cast_of_cast},
-        {Pat::apply(Op::Bitcast, {x}),
+        {bitcast(x),
          [](Arena&, Ref root, const Bindings& m) {
              return root->dtype() == m[0]->dtype() ? m[0] : nullptr;
          }},

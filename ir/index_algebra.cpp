@@ -47,16 +47,15 @@ Ref collect(Arena& arena, Ref root, const Bindings&) {
 const RewriteRules& index_algebra() {
     using namespace pat;
     static const Pat x = any(0), y = any(1), p = any(2);
-    const auto apply = [](Op op) { return Pat::apply(op); };
     const auto i = [](const Pat& pattern) { return pattern.of(kIndex); };
     const auto b = [](const Pat& pattern) { return pattern.of(kBool); };
     static const RewriteRules rules = {
         {i(Pat::apply(op_set({Op::Add, Op::Sub, Op::Neg}))), collect},
-        {i(apply(Op::Mul)), made_by(index::product)},
-        {i(apply(Op::IDiv)), made_by(index::div)},
-        {i(apply(Op::Mod)), made_by(index::mod)},
-        {i(apply(Op::Min)), made_by(index::minimum)},
-        {i(apply(Op::Max)), made_by(index::maximum)},
+        {i(Pat::apply(Op::Mul)), made_by(index::product)},
+        {i(Pat::apply(Op::IDiv)), made_by(index::div)},
+        {i(Pat::apply(Op::Mod)), made_by(index::mod)},
+        {i(Pat::apply(Op::Min)), made_by(index::minimum)},
+        {i(Pat::apply(Op::Max)), made_by(index::maximum)},
 
         {lt(i(x), y), made_by(index::less)},
         {le(i(x), y),
@@ -71,8 +70,8 @@ const RewriteRules& index_algebra() {
         {logical_not(lt(i(x), y).as(2)),
          [](Arena& a, const Bindings& m) { return index::negation(a, m[2]); }},
 
-        {b(apply(Op::And)), made_by(index::both)},
-        {b(apply(Op::Or)), made_by(index::either)},
+        {b(Pat::apply(Op::And)), made_by(index::both)},
+        {b(Pat::apply(Op::Or)), made_by(index::either)},
 
         // Masks as choices.
         {b(where(p, x, 0)), p & x},

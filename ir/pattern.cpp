@@ -150,9 +150,10 @@ Pat Pat::constant(int index) {
     return pat;
 }
 
-Pat Pat::apply(const OpSet& ops, std::initializer_list<Pat> src) {
+Pat Pat::apply(const OpSet& ops, std::initializer_list<Pat> src, std::source_location where) {
     if (src.size() > 3) throw InternalError("a pattern takes up to three sources");
     Pat pat;
+    pat.where_ = where;
     PatNode node;
     node.kind = Kind::Apply;
     node.ops = ops;

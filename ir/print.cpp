@@ -108,8 +108,9 @@ std::string arguments(Ref node) {
             return named("axis", 0) + named("n", 1) + named("step", 2) + named("dilation", 3);
         case Op::Reduce:
             if (!has(1)) break;
-            return " " + kind_name(args[0]) +
-                   (has(2) || node->rank() != 0 ? " axes=" + list(args.subspan(1)) : "");
+            if (node->src().size() > 1)  // of a kernel
+                return " " + kind_name(args[0]) + (has(2) ? named("copies", 1) : "");
+            return " " + kind_name(args[0]) + " axes=" + list(args.subspan(1));
         case Op::ArgReduce:
         case Op::Scan:
             if (!has(1)) break;
@@ -125,7 +126,8 @@ std::string arguments(Ref node) {
             return named("device", 0);
         case Op::Range:
             if (!has(2)) break;
-            return " r" + std::to_string(args[0]) + " " + std::string(role_name(args[1]));
+            return " r" + std::to_string(args[0]) + " " + std::string(role_name(args[1])) +
+                   (has(3) && args[2] != 0 ? " ragged" : "");
         case Op::Variable:
             if (!has(3)) break;
             return " v" + std::to_string(args[0]) +
@@ -146,7 +148,7 @@ std::string arguments(Ref node) {
             return std::string(args[0] == static_cast<std::int64_t>(Combine::ArgMax)   ? " argmax"
                                : args[0] == static_cast<std::int64_t>(Combine::ArgMin) ? " argmin"
                                                                                        : " ?") +
-                   named("values", 1);
+                   named("values", 1) + (has(3) ? named("copies", 2) : "");
         case Op::Get:
             if (!has(1)) break;
             return " ." + std::to_string(args[0]);

@@ -20,26 +20,25 @@ std::string short_name(const char* path) {
 
 }  // namespace
 
-RewriteRule::RewriteRule(Pat lhs, Pat rhs, std::source_location where)
-    : RewriteRule(std::move(lhs), std::move(rhs), Condition(), where) {}
+RewriteRule::RewriteRule(Pat lhs, Pat rhs)
+    : RewriteRule(std::move(lhs), std::move(rhs), Condition()) {}
 
-RewriteRule::RewriteRule(Pat lhs, Pat rhs, Condition condition, std::source_location where)
+RewriteRule::RewriteRule(Pat lhs, Pat rhs, Condition condition)
     : lhs_(std::move(lhs)),
       rhs_(std::make_shared<const Pat>(std::move(rhs))),
-      condition_(std::move(condition)),
-      where_(where) {
+      condition_(std::move(condition)) {
     if (const std::string why = rhs_->why_not_buildable(); !why.empty())
         throw InternalError(text() + ": " + why);
     stats_ = rule_stats(text());
 }
 
-RewriteRule::RewriteRule(Pat lhs, Action action, std::source_location where, int)
-    : lhs_(std::move(lhs)), action_(std::move(action)), where_(where) {
+RewriteRule::RewriteRule(Pat lhs, Action action, int)
+    : lhs_(std::move(lhs)), action_(std::move(action)) {
     stats_ = rule_stats(text());
 }
 
 std::string RewriteRule::text() const {
-    return short_name(where_.file_name()) + ":" + std::to_string(where_.line()) + "  " +
+    return short_name(where().file_name()) + ":" + std::to_string(where().line()) + "  " +
            lhs_.text() + " -> " + (rhs_ != nullptr ? rhs_->text() : "f") +
            (condition_ ? " if" : "");
 }

@@ -41,7 +41,7 @@ bool takes(Op op, DType dt) {
 
 bool elementwise_types(Ref n) {
     const Op op = n->op();
-    if (!sources(n, static_cast<std::size_t>(info(op).arity)) || !n->args().empty()) return false;
+    if (!sources(n, static_cast<std::size_t>(info(op).arity))) return false;
     if (op == Op::Where)
         return n->src(0)->dtype() == DType::Bool && same_dtypes(n->src().subspan(1), n->dtype()) &&
                n->dtype() != DType::None;

@@ -18,6 +18,13 @@ bool args(Ref n, std::size_t count) { return n->args().size() == count; }
 bool kind_up_to(std::int64_t kind, ReduceKind last) {
     return kind >= 0 && kind <= static_cast<std::int64_t>(last);
 }
+// A reduction's sources; its arguments are `fixed` ones, then perhaps the number of copies.
+bool values_then_ranges(Ref n, std::size_t fixed) {
+    if (n->args().size() < fixed || n->args().size() > fixed + 1) return false;
+    for (std::int64_t count : n->args().subspan(1))
+        if (count < 1 || count > static_cast<std::int64_t>(n->src().size())) return false;
+    return value_count(n) >= 1 && value_count(n) < n->src().size() && is_ranges(named_ranges(n));
+}
 bool is_carried(DType dt) { return is_element(dt) && dt == accumulator_type(dt); }
 bool is_vector_or_unroll(Ref range) {
     return role_of(range) == Role::Unroll || role_of(range) == Role::Vector;
@@ -62,98 +69,107 @@ bool elementwise_in_kernel(Ref n) {
 // Rows that hold before and after the transformations.
 std::vector<SpecRow> common_rows() {
     return {
-        {Op::Const, "bits alone, of a dtype with values",
-         [](Ref n) { return sources(n, 0) && args(n, 1) && n->dtype() != DType::None; }},
-        {Op::Variable, "slot and bounds",
-         [](Ref n) { return sources(n, 0) && args(n, 3) && n->dtype() != DType::None; }},
-        {Op::Variable, "an integer's bounds are in order",
-         [](Ref n) { return is_float(n->dtype()) || n->arg(1) <= n->arg(2); }},
-        {Op::Range, "an index with a number below 64",
-         [](Ref n) {
-             return n->dtype() == DType::Index && sources(n, 1) && n->args().size() >= 2 &&
-                    n->arg(0) >= 0 && n->arg(0) < 64;
-         }},
-        {Op::Range, "the size is an index that depends on no range",
-         [](Ref n) { return n->src(0)->dtype() == DType::Index && n->src(0)->ranges() == 0; }},
-        {Op::Param, "the memory of a slot",
-         [](Ref n) { return sources(n, 0) && args(n, 1) && is_element(n->dtype()); }},
-        {elementwise_ops(), "operands have the dtypes that the op takes", elementwise_in_kernel},
-        {Op::Load, "memory, index and mask; then ranges to be walked in order",
-         [](Ref n) {
-             return n->src().size() >= 3 && n->src(0)->is(Op::Param) &&
-                    n->src(1)->dtype() == DType::Index && n->src(2)->dtype() == DType::Bool &&
-                    is_ranges(n->src().subspan(3));
-         }},
-        {Op::Load, "the memory's dtype, and the bits of a fill",
-         [](Ref n) { return args(n, 1) && n->dtype() == n->src(0)->dtype(); }},
-        {Op::Reduce, "a value and the ranges it closes",
-         [](Ref n) {
-             return n->src().size() >= 2 && is_ranges(n->src().subspan(1)) && args(n, 1) &&
-                    kind_up_to(n->arg(0), ReduceKind::Min);
-         }},
-        {Op::Reduce, "16-bit floats are carried in f32",
-         [](Ref n) { return is_carried(n->dtype()) && n->src(0)->dtype() == n->dtype(); }},
-        {Op::Scan, "a value and the range it runs along",
-         [](Ref n) {
-             return sources(n, 2) && n->src(1)->is(Op::Range) && args(n, 1) &&
-                    kind_up_to(n->arg(0), ReduceKind::Min);
-         }},
-        {Op::Scan, "16-bit floats are carried in f32",
-         [](Ref n) { return is_carried(n->dtype()) && n->src(0)->dtype() == n->dtype(); }},
-        {Op::Accumulate, "an effect with a combination and a count of values; the rest are ranges",
-         [](Ref n) {
-             return n->dtype() == DType::None && args(n, 2) && n->arg(0) >= 0 &&
-                    n->arg(0) <= static_cast<std::int64_t>(Combine::ArgMin) && n->arg(1) > 0 &&
-                    static_cast<std::size_t>(n->arg(1)) < n->src().size();
-         }},
-        {Op::Accumulate, "argmax and argmin carry a value and its i64 position",
-         [](Ref n) {
-             return n->arg(1) == 2 && is_element(n->src(0)->dtype()) && n->src(1)->dtype() == i64;
-         }},
-        {Op::Get, "a component of an Accumulate",
-         [](Ref n) {
-             return sources(n, 1) && n->src(0)->is(Op::Accumulate) && args(n, 1) &&
-                    n->arg(0) >= 0 && n->arg(0) < n->src(0)->arg(1) &&
-                    n->dtype() == n->src(0)->src(static_cast<std::size_t>(n->arg(0)))->dtype();
-         }},
-        {Op::Check, "the index of an integer value below a bound",
-         [](Ref n) {
-             return sources(n, 1) && args(n, 2) && n->dtype() == DType::Index && n->arg(0) >= 0 &&
-                    (is_integer(n->src(0)->dtype()));
-         }},
-        {Op::Stage, "a value over ranges, in a space",
-         [](Ref n) {
-             return n->dtype() == DType::None && !n->src().empty() &&
-                    is_ranges(n->src().subspan(1)) && args(n, 2) && n->arg(0) >= 0 &&
-                    n->arg(0) <= static_cast<std::int64_t>(Space::Shared);
-         }},
-        {Op::StageRead, "one index a staged range",
-         [](Ref n) {
-             return !n->src().empty() && n->src(0)->is(Op::Stage) &&
-                    n->src().size() == n->src(0)->src().size() &&
-                    same_dtypes(n->src().subspan(1), DType::Index) &&
-                    n->dtype() == n->src(0)->src(0)->dtype();
-         }},
-        {Op::Store, "memory, index, value and mask; then ranges to be walked in order",
-         [](Ref n) {
-             return n->dtype() == DType::None && n->src().size() >= 4 && n->src(0)->is(Op::Param) &&
-                    n->src(1)->dtype() == DType::Index &&
-                    n->src(2)->dtype() == n->src(0)->dtype() && n->src(3)->dtype() == DType::Bool &&
-                    is_ranges(n->src().subspan(4));
-         }},
-        {Op::Store, "writes, or combines by a kind",
-         [](Ref n) {
-             return args(n, 1) &&
-                    (n->arg(0) == kPlainStore || kind_up_to(n->arg(0), ReduceKind::Set));
-         }},
-        {Op::Sink, "a kernel is its stores, and depends on no range",
-         [](Ref n) {
-             return n->dtype() == DType::None &&
-                    std::all_of(n->src().begin(), n->src().end(),
-                                [](Ref s) { return s->is(Op::Store); });
-         }},
+        row(Op::Const, "bits alone, of a dtype with values",
+            [](Ref n) { return sources(n, 0) && args(n, 1) && n->dtype() != DType::None; }),
+        row(Op::Variable, "slot and bounds",
+            [](Ref n) { return sources(n, 0) && args(n, 3) && n->dtype() != DType::None; }),
+        row(Op::Variable, "an integer's bounds are in order",
+            [](Ref n) { return is_float(n->dtype()) || n->arg(1) <= n->arg(2); }),
+        row(Op::Range, "an index with a number below 64",
+            [](Ref n) {
+                return n->dtype() == DType::Index && sources(n, 1) && n->args().size() >= 2 &&
+                       n->arg(0) >= 0 && n->arg(0) < 64;
+            }),
+        row(Op::Range, "the size is an index that depends on no range",
+            [](Ref n) { return n->src(0)->dtype() == DType::Index && n->src(0)->ranges() == 0; }),
+        row(Op::Param, "the memory of a slot",
+            [](Ref n) { return sources(n, 0) && args(n, 1) && is_element(n->dtype()); }),
+        row(elementwise_ops(), "operands have the dtypes that the op takes", elementwise_in_kernel),
+        row(elementwise_ops(), "no arguments",
+            [](Ref n) { return n->args().empty() || n->is(Op::Shl) || n->is(Op::Shr); }),
+        row(Op::Load, "memory, index and mask; then ranges to be walked in order",
+            [](Ref n) {
+                return n->src().size() >= 3 && n->src(0)->is(Op::Param) &&
+                       n->src(1)->dtype() == DType::Index && n->src(2)->dtype() == DType::Bool &&
+                       is_ranges(n->src().subspan(3));
+            }),
+        row(Op::Load, "the memory's dtype, and the bits of a fill",
+            [](Ref n) { return args(n, 1) && n->dtype() == n->src(0)->dtype(); }),
+        row(Op::Reduce, "a value and the ranges it closes",
+            [](Ref n) {
+                return values_then_ranges(n, 1) && kind_up_to(n->arg(0), ReduceKind::Min);
+            }),
+        row(Op::Reduce, "16-bit floats are carried in f32",
+            [](Ref n) {
+                return is_carried(n->dtype()) &&
+                       same_dtypes(n->src().first(value_count(n)), n->dtype());
+            }),
+        row(Op::Scan, "a value and the range it runs along",
+            [](Ref n) {
+                return sources(n, 2) && n->src(1)->is(Op::Range) && args(n, 1) &&
+                       kind_up_to(n->arg(0), ReduceKind::Min);
+            }),
+        row(Op::Scan, "16-bit floats are carried in f32",
+            [](Ref n) { return is_carried(n->dtype()) && n->src(0)->dtype() == n->dtype(); }),
+        row(Op::Accumulate, "an effect: a combination of values and the ranges it closes",
+            [](Ref n) {
+                return n->dtype() == DType::None && values_then_ranges(n, 2) && n->arg(0) >= 0 &&
+                       n->arg(0) <= static_cast<std::int64_t>(Combine::ArgMin);
+            }),
+        row(Op::Accumulate, "argmax and argmin carry a value and its i64 position",
+            [](Ref n) {
+                if (n->arg(1) != 2) return false;
+                for (std::size_t i = 0; i < value_count(n); i += 2)
+                    if (n->src(i)->dtype() != n->src(0)->dtype() || n->src(i + 1)->dtype() != i64)
+                        return false;
+                return is_element(n->src(0)->dtype());
+            }),
+        row(Op::Get, "a component of an Accumulate",
+            [](Ref n) {
+                return sources(n, 1) && n->src(0)->is(Op::Accumulate) && args(n, 1) &&
+                       n->arg(0) >= 0 && n->arg(0) < n->src(0)->arg(1) &&
+                       n->dtype() == n->src(0)->src(static_cast<std::size_t>(n->arg(0)))->dtype();
+            }),
+        row(Op::Check, "the index of an integer value below a bound",
+            [](Ref n) {
+                return sources(n, 1) && args(n, 2) && n->dtype() == DType::Index &&
+                       n->arg(0) >= 0 && (is_integer(n->src(0)->dtype()));
+            }),
+        row(Op::Stage, "a value over ranges, in a space",
+            [](Ref n) {
+                return n->dtype() == DType::None && !n->src().empty() &&
+                       is_ranges(n->src().subspan(1)) && args(n, 2) && n->arg(0) >= 0 &&
+                       n->arg(0) <= static_cast<std::int64_t>(Space::Shared);
+            }),
+        row(Op::StageRead, "one index a staged range",
+            [](Ref n) {
+                return !n->src().empty() && n->src(0)->is(Op::Stage) &&
+                       n->src().size() == n->src(0)->src().size() &&
+                       same_dtypes(n->src().subspan(1), DType::Index) &&
+                       n->dtype() == n->src(0)->src(0)->dtype();
+            }),
+        row(Op::Store, "memory, index, value and mask; then ranges to be walked in order",
+            [](Ref n) {
+                return n->dtype() == DType::None && n->src().size() >= 4 &&
+                       n->src(0)->is(Op::Param) && n->src(1)->dtype() == DType::Index &&
+                       n->src(2)->dtype() == n->src(0)->dtype() &&
+                       n->src(3)->dtype() == DType::Bool && is_ranges(n->src().subspan(4));
+            }),
+        row(Op::Store, "writes, or combines by a kind",
+            [](Ref n) {
+                return args(n, 1) &&
+                       (n->arg(0) == kPlainStore || kind_up_to(n->arg(0), ReduceKind::Set));
+            }),
+        row(Op::Sink, "a kernel is its stores, and depends on no range",
+            [](Ref n) {
+                return n->dtype() == DType::None &&
+                       std::all_of(n->src().begin(), n->src().end(),
+                                   [](Ref s) { return s->is(Op::Store); });
+            }),
     };
 }
+
+OpSet shifts() { return op_set({Op::Shl, Op::Shr}); }
 
 OpSet ops_of(const std::vector<SpecRow>& rows) {
     OpSet all;
@@ -166,19 +182,19 @@ OpSet ops_of(const std::vector<SpecRow>& rows) {
 std::span<const SpecRow> kernel_spec() {
     static const std::vector<SpecRow> rows = [] {
         std::vector<SpecRow> all = common_rows();
-        all.emplace_back(ops_of(all), "vectors are made by codegen",
-                         [](Ref n) { return n->lanes() == 1; });
-        all.emplace_back(Op::Range, "a range is an output's or a reduction's", [](Ref n) {
+        all.push_back(
+            row(ops_of(all), "vectors are made by codegen", [](Ref n) { return n->lanes() == 1; }));
+        all.push_back(row(Op::Range, "a range is an output's or a reduction's", [](Ref n) {
             return args(n, 2) && (role_of(n) == Role::Loop || role_of(n) == Role::Reduce);
-        });
-        all.emplace_back(Op::Range, "a size is a constant or given at launch", [](Ref n) {
+        }));
+        all.push_back(row(Op::Range, "a size is a constant or given at launch", [](Ref n) {
             return n->src(0)->is(Op::Const) || n->src(0)->is(Op::Variable);
-        });
-        all.emplace_back(Op::Accumulate, "what is not carried is closed", [](Ref n) {
-            return is_ranges(n->src().subspan(static_cast<std::size_t>(n->arg(1))));
-        });
-        all.emplace_back(op_set({Op::Load, Op::Store}), "order is codegen's choice",
-                         [](Ref n) { return sources(n, n->is(Op::Load) ? 3 : 4); });
+        }));
+        all.push_back(row(op_set({Op::Reduce, Op::Accumulate}), "copies are made by codegen",
+                          [](Ref n) { return args(n, n->is(Op::Reduce) ? 1 : 2); }));
+        all.push_back(row(shifts(), "no arguments", [](Ref n) { return n->args().empty(); }));
+        all.push_back(row(op_set({Op::Load, Op::Store}), "order is codegen's choice",
+                          [](Ref n) { return sources(n, n->is(Op::Load) ? 3 : 4); }));
         return all;
     }();
     return rows;
@@ -187,15 +203,18 @@ std::span<const SpecRow> kernel_spec() {
 std::span<const SpecRow> scheduled_spec() {
     static const std::vector<SpecRow> rows = [] {
         std::vector<SpecRow> all = common_rows();
-        all.emplace_back(Op::Range, "a range has its place", [](Ref n) {
+        all.push_back(row(Op::Range, "a range has its place", [](Ref n) {
             return role_of(n) == Role::Parallel || role_of(n) == Role::Serial ||
                    is_vector_or_unroll(n);
-        });
-        all.emplace_back(Op::Range, "unrolled and vector ranges have constant sizes",
-                         [](Ref n) { return !is_vector_or_unroll(n) || n->src(0)->is(Op::Const); });
-        all.emplace_back(Op::Fma, "three floats of one dtype", [](Ref n) {
+        }));
+        all.push_back(row(Op::Range, "unrolled and vector ranges have constant sizes", [](Ref n) {
+            return !is_vector_or_unroll(n) || n->src(0)->is(Op::Const);
+        }));
+        all.push_back(row(shifts(), "at most a mark that the amount is below the width",
+                          [](Ref n) { return n->args().size() <= 1; }));
+        all.push_back(row(Op::Fma, "three floats of one dtype", [](Ref n) {
             return sources(n, 3) && is_float(n->dtype()) && same_dtypes(n->src(), n->dtype());
-        });
+        }));
         return all;
     }();
     return rows;

@@ -13,6 +13,16 @@ std::span<const SpecRow> scheduled_spec();
 
 namespace spec_words {
 
+// A call, not a braced row: a row's line would be that of the table's end.
+inline SpecRow row(const OpSet& ops, const char* says, SpecRow::Predicate holds,
+                   std::source_location here = std::source_location::current()) {
+    return {ops, says, holds, here};
+}
+inline SpecRow row(Op op, const char* says, SpecRow::Predicate holds,
+                   std::source_location here = std::source_location::current()) {
+    return {op_set({op}), says, holds, here};
+}
+
 inline bool sources(Ref n, std::size_t count) { return n->src().size() == count; }
 inline bool is_element(DType dt) { return dt != DType::None && dt != DType::Index; }
 inline bool same_dtypes(std::span<const Ref> nodes, DType dt) {

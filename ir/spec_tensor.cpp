@@ -40,75 +40,78 @@ bool is_position(DType dt) { return dt == i32 || dt == i64; }
 
 std::span<const SpecRow> tensor_spec() {
     static const std::vector<SpecRow> rows = {
-        {tensor_ops(), "tensors have element dtypes and one lane",
-         [](Ref n) { return is_element(n->dtype()) && n->lanes() == 1; }},
-        {tensor_ops(), "the number of sources is the op table's",
-         [](Ref n) { return sources(n, static_cast<std::size_t>(info(n->op()).arity)); }},
+        row(tensor_ops(), "tensors have element dtypes and one lane",
+            [](Ref n) { return is_element(n->dtype()) && n->lanes() == 1; }),
+        row(tensor_ops(), "the number of sources is the op table's",
+            [](Ref n) { return sources(n, static_cast<std::size_t>(info(n->op()).arity)); }),
 
-        {op_set({Op::Const, Op::Bind}), "arguments are the bits, then the sizes",
-         [](Ref n) { return args(n, 1 + n->rank()); }},
-        {Op::Buffer, "arguments are id and device, then the sizes",
-         [](Ref n) { return args(n, 2 + n->rank()); }},
-        {Op::Iota, "an integer index along one axis",
-         [](Ref n) {
-             return args(n, 1 + n->rank()) && is_integer(n->dtype()) && axis_in(n->arg(0), n);
-         }},
+        row(op_set({Op::Const, Op::Bind}), "arguments are the bits, then the sizes",
+            [](Ref n) { return args(n, 1 + n->rank()); }),
+        row(Op::Buffer, "arguments are id and device, then the sizes",
+            [](Ref n) { return args(n, 2 + n->rank()); }),
+        row(Op::Iota, "an integer index along one axis",
+            [](Ref n) {
+                return args(n, 1 + n->rank()) && is_integer(n->dtype()) && axis_in(n->arg(0), n);
+            }),
 
-        {elementwise_ops(), "operands have the dtypes that the op takes", elementwise_types},
-        {elementwise_ops(), "operands and result have one shape", same_shape},
+        row(elementwise_ops(), "operands have the dtypes that the op takes", elementwise_types),
+        row(elementwise_ops(), "operands and result have one shape", same_shape),
+        row(elementwise_ops(), "no arguments", [](Ref n) { return n->args().empty(); }),
 
-        {op_set(OpKind::Movement), "movement keeps the dtype",
-         [](Ref n) { return n->dtype() == n->src(0)->dtype(); }},
-        {op_set({Op::Reshape, Op::Expand}), "arguments are the sizes",
-         [](Ref n) { return std::ranges::equal(n->args(), n->shape()); }},
-        {Op::Reshape, "as many elements as before",
-         [](Ref n) { return n->numel() == n->src(0)->numel(); }},
-        {op_set({Op::Permute, Op::Stride}), "one argument an axis",
-         [](Ref n) { return args(n, n->rank()); }},
-        {Op::Flip, "axes ascend", [](Ref n) { return ascending_axes(n->args(), n); }},
-        {Op::Pad, "a fill, and two sizes an axis",
-         [](Ref n) { return args(n, 1 + 2 * n->rank()); }},
-        {Op::Shrink, "begin and end of each axis", [](Ref n) { return args(n, 2 * n->rank()); }},
-        {op_set({Op::Window, Op::Fold}), "an axis and three sizes",
-         [](Ref n) {
-             return args(n, 4) && axis_in(n->arg(0), n->op() == Op::Window ? n->src(0) : n);
-         }},
+        row(op_set(OpKind::Movement), "movement keeps the dtype",
+            [](Ref n) { return n->dtype() == n->src(0)->dtype(); }),
+        row(op_set({Op::Reshape, Op::Expand}), "arguments are the sizes",
+            [](Ref n) { return std::ranges::equal(n->args(), n->shape()); }),
+        row(Op::Reshape, "as many elements as before",
+            [](Ref n) { return n->numel() == n->src(0)->numel(); }),
+        row(op_set({Op::Permute, Op::Stride}), "one argument an axis",
+            [](Ref n) { return args(n, n->rank()); }),
+        row(Op::Flip, "axes ascend", [](Ref n) { return ascending_axes(n->args(), n); }),
+        row(Op::Pad, "a fill, and two sizes an axis",
+            [](Ref n) { return args(n, 1 + 2 * n->rank()); }),
+        row(Op::Shrink, "begin and end of each axis", [](Ref n) { return args(n, 2 * n->rank()); }),
+        row(op_set({Op::Window, Op::Fold}), "an axis and three sizes",
+            [](Ref n) {
+                return args(n, 4) && axis_in(n->arg(0), n->op() == Op::Window ? n->src(0) : n);
+            }),
 
-        {op_set({Op::Reduce, Op::Scan, Op::Fold}), "reductions keep the dtype",
-         [](Ref n) { return n->dtype() == n->src(0)->dtype(); }},
-        {Op::Reduce, "a kind that reduces, then ascending axes",
-         [](Ref n) {
-             return !n->args().empty() && kind_in(n, ReduceKind::Min) &&
-                    ascending_axes(n->args().subspan(1), n->src(0));
-         }},
-        {op_set({Op::Reduce, Op::Scan}), "truths are reduced by max and min alone",
-         [](Ref n) {
-             const auto kind = static_cast<ReduceKind>(n->arg(0));
-             return n->dtype() != boolean || kind == ReduceKind::Max || kind == ReduceKind::Min;
-         }},
-        {Op::ArgReduce, "the i64 position of a max or min along one axis",
-         [](Ref n) {
-             return args(n, 2) && n->dtype() == i64 && axis_in(n->arg(1), n->src(0)) &&
-                    (n->arg(0) == static_cast<std::int64_t>(ReduceKind::Max) ||
-                     n->arg(0) == static_cast<std::int64_t>(ReduceKind::Min));
-         }},
-        {Op::Scan, "a kind that reduces, along one axis",
-         [](Ref n) { return args(n, 2) && kind_in(n, ReduceKind::Min) && axis_in(n->arg(1), n); }},
+        row(op_set({Op::Reduce, Op::Scan, Op::Fold}), "reductions keep the dtype",
+            [](Ref n) { return n->dtype() == n->src(0)->dtype(); }),
+        row(Op::Reduce, "a kind that reduces, then ascending axes",
+            [](Ref n) {
+                return !n->args().empty() && kind_in(n, ReduceKind::Min) &&
+                       ascending_axes(n->args().subspan(1), n->src(0));
+            }),
+        row(op_set({Op::Reduce, Op::Scan}), "truths are reduced by max and min alone",
+            [](Ref n) {
+                const auto kind = static_cast<ReduceKind>(n->arg(0));
+                return n->dtype() != boolean || kind == ReduceKind::Max || kind == ReduceKind::Min;
+            }),
+        row(Op::ArgReduce, "the i64 position of a max or min along one axis",
+            [](Ref n) {
+                return args(n, 2) && n->dtype() == i64 && axis_in(n->arg(1), n->src(0)) &&
+                       (n->arg(0) == static_cast<std::int64_t>(ReduceKind::Max) ||
+                        n->arg(0) == static_cast<std::int64_t>(ReduceKind::Min));
+            }),
+        row(Op::Scan, "a kind that reduces, along one axis",
+            [](Ref n) {
+                return args(n, 2) && kind_in(n, ReduceKind::Min) && axis_in(n->arg(1), n);
+            }),
 
-        {Op::Gather, "an i32 or i64 index along one axis",
-         [](Ref n) {
-             return args(n, 1) && axis_in(n->arg(0), n) && is_position(n->src(1)->dtype()) &&
-                    n->dtype() == n->src(0)->dtype();
-         }},
-        {Op::Scatter, "an i32 or i64 index along one axis, values of the base's dtype",
-         [](Ref n) {
-             return args(n, 2) && kind_in(n, ReduceKind::Set) && axis_in(n->arg(1), n) &&
-                    is_position(n->src(1)->dtype()) && n->src(0)->dtype() == n->dtype() &&
-                    n->src(2)->dtype() == n->dtype();
-         }},
+        row(Op::Gather, "an i32 or i64 index along one axis",
+            [](Ref n) {
+                return args(n, 1) && axis_in(n->arg(0), n) && is_position(n->src(1)->dtype()) &&
+                       n->dtype() == n->src(0)->dtype();
+            }),
+        row(Op::Scatter, "an i32 or i64 index along one axis, values of the base's dtype",
+            [](Ref n) {
+                return args(n, 2) && kind_in(n, ReduceKind::Set) && axis_in(n->arg(1), n) &&
+                       is_position(n->src(1)->dtype()) && n->src(0)->dtype() == n->dtype() &&
+                       n->src(2)->dtype() == n->dtype();
+            }),
 
-        {op_set(OpKind::Mark), "marks keep dtype and shape",
-         [](Ref n) { return same_dtypes(n->src(), n->dtype()) && same_shape(n); }},
+        row(op_set(OpKind::Mark), "marks keep dtype and shape",
+            [](Ref n) { return same_dtypes(n->src(), n->dtype()) && same_shape(n); }),
     };
     return rows;
 }

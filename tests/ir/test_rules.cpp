@@ -1,6 +1,8 @@
 // Every rule with a pattern on the right, at random values of every dtype it takes.
 #include <doctest/doctest.h>
 
+#include <algorithm>
+
 #include <sinter/ir/error.h>
 #include <sinter/ir/fuzz.h>
 #include <sinter/ir/simplify.h>
@@ -38,6 +40,15 @@ TEST_CASE("the fuzzer of rules finds identities that are not exact") {
     for (const RewriteRule& rule : wrong) {
         INFO(rule.text());
         CHECK(fuzz_rule(rule, 7, 2000) != "");
+    }
+}
+
+TEST_CASE("every rule knows its own line") {
+    for (const RewriteRules* table : {&algebra(), &index_algebra()}) {
+        std::vector<std::uint_least32_t> lines;
+        for (const RewriteRule& rule : table->rules()) lines.push_back(rule.where().line());
+        CHECK(std::is_sorted(lines.begin(), lines.end()));
+        CHECK(std::adjacent_find(lines.begin(), lines.end()) == lines.end());
     }
 }
 

@@ -1,5 +1,7 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
+
 #include <sinter/ir/env.h>
 #include <sinter/ir/error.h>
 #include <sinter/ir/kernel.h>
@@ -118,6 +120,15 @@ TEST_CASE("illegal kernels are told with the node, the rule and the pass") {
     const Ref again = range(a, 1, 5, Role::Reduce);
     k.breaks(k.sink(a.add(k.total, a.make(Op::Reduce, f32, {a.cast(again, f32), again}, {0}))),
              "its number is taken by");
+}
+
+TEST_CASE("every row of a spec knows its own line") {
+    for (Level level : {Level::Tensor, Level::Kernel, Level::Scheduled}) {
+        std::vector<std::uint_least32_t> lines;
+        for (const SpecRow& row : spec(level)) lines.push_back(row.where.line());
+        std::sort(lines.begin(), lines.end());
+        CHECK(std::adjacent_find(lines.begin(), lines.end()) == lines.end());
+    }
 }
 
 TEST_CASE("passes check what they establish under SPEC=1") {

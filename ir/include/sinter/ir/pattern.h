@@ -7,6 +7,7 @@
 #include <concepts>
 #include <cstdint>
 #include <initializer_list>
+#include <source_location>
 #include <string>
 #include <vector>
 
@@ -97,9 +98,11 @@ public:
     /// Any Const, bound to capture `index`.
     static Pat constant(int index);
     /// An op of the set applied to sources; without sources, any sources.
-    static Pat apply(const OpSet& ops, std::initializer_list<Pat> src = {});
-    static Pat apply(Op op, std::initializer_list<Pat> src = {}) {
-        return apply(op_set({op}), src);
+    static Pat apply(const OpSet& ops, std::initializer_list<Pat> src = {},
+                     std::source_location where = std::source_location::current());
+    static Pat apply(Op op, std::initializer_list<Pat> src = {},
+                     std::source_location where = std::source_location::current()) {
+        return apply(op_set({op}), src, where);
     }
 
     /// The same, of these dtypes only.
@@ -107,17 +110,20 @@ public:
     /// The same, with the node bound to capture `index`.
     Pat as(int index) const;
 
-    friend Pat operator+(const Pat& a, const Pat& b) { return apply(Op::Add, {a, b}); }
-    friend Pat operator-(const Pat& a, const Pat& b) { return apply(Op::Sub, {a, b}); }
-    friend Pat operator*(const Pat& a, const Pat& b) { return apply(Op::Mul, {a, b}); }
-    friend Pat operator-(const Pat& a) { return apply(Op::Neg, {a}); }
-    friend Pat operator&(const Pat& a, const Pat& b) { return apply(Op::And, {a, b}); }
-    friend Pat operator|(const Pat& a, const Pat& b) { return apply(Op::Or, {a, b}); }
-    friend Pat operator^(const Pat& a, const Pat& b) { return apply(Op::Xor, {a, b}); }
+    struct Operand;
+    friend Pat operator+(const Operand& a, const Operand& b);
+    friend Pat operator-(const Operand& a, const Operand& b);
+    friend Pat operator*(const Operand& a, const Operand& b);
+    friend Pat operator&(const Operand& a, const Operand& b);
+    friend Pat operator|(const Operand& a, const Operand& b);
+    friend Pat operator^(const Operand& a, const Operand& b);
+    friend Pat operator-(const Operand& a);
 
     const std::vector<PatNode>& nodes() const { return nodes_; }
     const PatNode& root() const { return nodes_.back(); }
     std::string text() const;
+    /// Where the outermost op of the pattern is written.
+    const std::source_location& where() const { return where_; }
 
     /// Whether `node` is an instance of this pattern, in this order of operands; fills `bindings`.
     bool match(Ref node, Bindings& bindings) const;
@@ -132,7 +138,43 @@ public:
 private:
     Pat() = default;
     std::vector<PatNode> nodes_;
+    std::source_location where_;
 };
+
+/// An operand of an operator: a pattern or a number, and the line it stands in. (The rows of a
+/// braced table would all be given the line where the table ends.)
+struct Pat::Operand {
+    Pat pat;
+    std::source_location where;
+    // NOLINTBEGIN(google-explicit-constructor)
+    Operand(const Pat& p, std::source_location here = std::source_location::current())
+        : pat(p), where(here) {}
+    template <class T>
+        requires std::is_arithmetic_v<T>
+    Operand(T literal, std::source_location here = std::source_location::current())
+        : pat(literal), where(here) {}
+    // NOLINTEND(google-explicit-constructor)
+};
+
+inline Pat operator+(const Pat::Operand& a, const Pat::Operand& b) {
+    return Pat::apply(Op::Add, {a.pat, b.pat}, a.where);
+}
+inline Pat operator-(const Pat::Operand& a, const Pat::Operand& b) {
+    return Pat::apply(Op::Sub, {a.pat, b.pat}, a.where);
+}
+inline Pat operator*(const Pat::Operand& a, const Pat::Operand& b) {
+    return Pat::apply(Op::Mul, {a.pat, b.pat}, a.where);
+}
+inline Pat operator&(const Pat::Operand& a, const Pat::Operand& b) {
+    return Pat::apply(Op::And, {a.pat, b.pat}, a.where);
+}
+inline Pat operator|(const Pat::Operand& a, const Pat::Operand& b) {
+    return Pat::apply(Op::Or, {a.pat, b.pat}, a.where);
+}
+inline Pat operator^(const Pat::Operand& a, const Pat::Operand& b) {
+    return Pat::apply(Op::Xor, {a.pat, b.pat}, a.where);
+}
+inline Pat operator-(const Pat::Operand& a) { return Pat::apply(Op::Neg, {a.pat}, a.where); }
 
 inline Ref Bindings::operator[](const Pat& capture) const {
     return (*this)[capture.root().capture];
@@ -142,26 +184,60 @@ inline Ref Bindings::operator[](const Pat& capture) const {
 namespace pat {
 inline Pat any(int index) { return Pat::any(index); }
 inline Pat constant(int index) { return Pat::constant(index); }
-inline Pat idiv(const Pat& a, const Pat& b) { return Pat::apply(Op::IDiv, {a, b}); }
-inline Pat mod(const Pat& a, const Pat& b) { return Pat::apply(Op::Mod, {a, b}); }
-inline Pat div(const Pat& a, const Pat& b) { return Pat::apply(Op::Div, {a, b}); }
-inline Pat max(const Pat& a, const Pat& b) { return Pat::apply(Op::Max, {a, b}); }
-inline Pat min(const Pat& a, const Pat& b) { return Pat::apply(Op::Min, {a, b}); }
-inline Pat lt(const Pat& a, const Pat& b) { return Pat::apply(Op::Lt, {a, b}); }
-inline Pat le(const Pat& a, const Pat& b) { return Pat::apply(Op::Le, {a, b}); }
-inline Pat eq(const Pat& a, const Pat& b) { return Pat::apply(Op::Eq, {a, b}); }
-inline Pat ne(const Pat& a, const Pat& b) { return Pat::apply(Op::Ne, {a, b}); }
-inline Pat shl(const Pat& a, const Pat& b) { return Pat::apply(Op::Shl, {a, b}); }
-inline Pat shr(const Pat& a, const Pat& b) { return Pat::apply(Op::Shr, {a, b}); }
-inline Pat where(const Pat& c, const Pat& a, const Pat& b) {
-    return Pat::apply(Op::Where, {c, a, b});
+using Here = std::source_location;
+inline Pat idiv(const Pat& a, const Pat& b, Here here = Here::current()) {
+    return Pat::apply(Op::IDiv, {a, b}, here);
 }
-inline Pat logical_not(const Pat& a) { return Pat::apply(Op::Not, {a}); }
-inline Pat abs(const Pat& a) { return Pat::apply(Op::Abs, {a}); }
-inline Pat sqrt(const Pat& a) { return Pat::apply(Op::Sqrt, {a}); }
-inline Pat cast(const Pat& a) { return Pat::apply(Op::Cast, {a}); }
+inline Pat mod(const Pat& a, const Pat& b, Here here = Here::current()) {
+    return Pat::apply(Op::Mod, {a, b}, here);
+}
+inline Pat div(const Pat& a, const Pat& b, Here here = Here::current()) {
+    return Pat::apply(Op::Div, {a, b}, here);
+}
+inline Pat max(const Pat& a, const Pat& b, Here here = Here::current()) {
+    return Pat::apply(Op::Max, {a, b}, here);
+}
+inline Pat min(const Pat& a, const Pat& b, Here here = Here::current()) {
+    return Pat::apply(Op::Min, {a, b}, here);
+}
+inline Pat lt(const Pat& a, const Pat& b, Here here = Here::current()) {
+    return Pat::apply(Op::Lt, {a, b}, here);
+}
+inline Pat le(const Pat& a, const Pat& b, Here here = Here::current()) {
+    return Pat::apply(Op::Le, {a, b}, here);
+}
+inline Pat eq(const Pat& a, const Pat& b, Here here = Here::current()) {
+    return Pat::apply(Op::Eq, {a, b}, here);
+}
+inline Pat ne(const Pat& a, const Pat& b, Here here = Here::current()) {
+    return Pat::apply(Op::Ne, {a, b}, here);
+}
+inline Pat shl(const Pat& a, const Pat& b, Here here = Here::current()) {
+    return Pat::apply(Op::Shl, {a, b}, here);
+}
+inline Pat shr(const Pat& a, const Pat& b, Here here = Here::current()) {
+    return Pat::apply(Op::Shr, {a, b}, here);
+}
+inline Pat where(const Pat& c, const Pat& a, const Pat& b, Here here = Here::current()) {
+    return Pat::apply(Op::Where, {c, a, b}, here);
+}
+inline Pat logical_not(const Pat& a, Here here = Here::current()) {
+    return Pat::apply(Op::Not, {a}, here);
+}
+inline Pat abs(const Pat& a, Here here = Here::current()) { return Pat::apply(Op::Abs, {a}, here); }
+inline Pat sqrt(const Pat& a, Here here = Here::current()) {
+    return Pat::apply(Op::Sqrt, {a}, here);
+}
+inline Pat cast(const Pat& a, Here here = Here::current()) {
+    return Pat::apply(Op::Cast, {a}, here);
+}
+inline Pat bitcast(const Pat& a, Here here = Here::current()) {
+    return Pat::apply(Op::Bitcast, {a}, here);
+}
 /// On the right side: a cast to `dt`.
-inline Pat cast(DType dt, const Pat& a) { return Pat::apply(Op::Cast, {a}).of(dt); }
+inline Pat cast(DType dt, const Pat& a, Here here = Here::current()) {
+    return Pat::apply(Op::Cast, {a}, here).of(dt);
+}
 }  // namespace pat
 
 /// A Const with as many lanes as `like`.

@@ -26,19 +26,17 @@ public:
     using Action = std::function<Ref(Arena&, Ref root, const Bindings&)>;
     using Condition = std::function<bool(const Bindings&)>;
 
-    RewriteRule(Pat lhs, Pat rhs, std::source_location where = std::source_location::current());
-    RewriteRule(Pat lhs, Pat rhs, Condition condition,
-                std::source_location where = std::source_location::current());
+    RewriteRule(Pat lhs, Pat rhs);
+    RewriteRule(Pat lhs, Pat rhs, Condition condition);
     template <class F>
         requires(!std::convertible_to<F, Pat>)
-    RewriteRule(Pat lhs, F action, std::source_location where = std::source_location::current())
-        : RewriteRule(std::move(lhs), to_action(std::move(action)), where, 0) {}
+    RewriteRule(Pat lhs, F action) : RewriteRule(std::move(lhs), to_action(std::move(action)), 0) {}
 
     const Pat& lhs() const { return lhs_; }
     /// The right side, or null where it is a function.
     const Pat* rhs() const { return rhs_.get(); }
     const Condition& condition() const { return condition_; }
-    const std::source_location& where() const { return where_; }
+    const std::source_location& where() const { return lhs_.where(); }
     /// "algebra.cpp:31  (x0 + 0) -> x0"
     std::string text() const;
     RuleStats* stats() const { return stats_; }
@@ -47,7 +45,7 @@ public:
     Ref fire(Arena& arena, Ref root, const Bindings& bindings) const;
 
 private:
-    RewriteRule(Pat lhs, Action action, std::source_location where, int);
+    RewriteRule(Pat lhs, Action action, int);
 
     template <class F>
     static Action to_action(F f) {
@@ -77,7 +75,6 @@ private:
     std::shared_ptr<const Pat> rhs_;  // shared by the tables that hold the rule
     Action action_;
     Condition condition_;
-    std::source_location where_;
     RuleStats* stats_;
 };
 

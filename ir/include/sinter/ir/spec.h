@@ -28,13 +28,6 @@ struct SpecRow {
     std::string says;
     Predicate holds;
     std::source_location where;
-
-    SpecRow(const OpSet& about, std::string sentence, Predicate predicate,
-            std::source_location place = std::source_location::current())
-        : ops(about), says(std::move(sentence)), holds(predicate), where(place) {}
-    SpecRow(Op op, std::string sentence, Predicate predicate,
-            std::source_location place = std::source_location::current())
-        : SpecRow(op_set({op}), std::move(sentence), predicate, place) {}
 };
 
 std::span<const SpecRow> spec(Level level);

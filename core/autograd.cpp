@@ -137,9 +137,7 @@ namespace detail {
 Tensor own(const Tensor& x) {
     const UOp node = x.node();
     if (!node->is(ir::Op::Const) && !node->is(ir::Op::Bind)) return x;
-    Tensor copy = x;
-    copy.realize();
-    return copy;
+    return in_own_memory(x, Where::current());
 }
 
 std::vector<Tensor> own(std::span<const Tensor> xs) {

@@ -4,6 +4,7 @@
 #include <mutex>
 
 #include <sinter/autograd.h>
+#include <sinter/create.h>
 #include <sinter/elementwise.h>
 #include <sinter/runtime/realize.h>
 
@@ -82,6 +83,19 @@ void Leaf::add(const Tensor& gradient) {
     set_gradient(before.defined() ? before + gradient : gradient);
 }
 
+Tensor in_own_memory(const Tensor& x, const Where& where) {
+    Tensor result = x;
+    result.realize(where);
+    // Two owners are `x`, if it was memory before, and `result`; a third may be anything.
+    const std::uint32_t mine = result.node(where) == x.node(where) ? 2 : 1;
+    if (result.node(where).use_count() - 1 <= mine) return result;
+    const DeviceGuard here(result.device());
+    std::vector<std::byte> bytes(static_cast<std::size_t>(result.numel()) *
+                                 size_of(result.dtype()));
+    result.read_bytes(bytes, where);
+    return from_data(bytes.data(), result.shape(), result.dtype(), where);
+}
+
 // --- the part of Tensor that leaves are for
 
 Tensor& Tensor::requires_grad(bool on, Where where) {
@@ -95,7 +109,7 @@ Tensor& Tensor::requires_grad(bool on, Where where) {
     if (!is_float(value->dtype())) {
         fail<DTypeError>("only floats have gradients, the tensor is " + text(value));
     }
-    if (value->is(ir::Op::Const) || value->is(ir::Op::Bind)) realize(where);
+    *this = in_own_memory(*this, where);
     leaf_ = Leaf::make(node(where));
     return *this;
 }

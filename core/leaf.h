@@ -9,6 +9,10 @@
 
 namespace sinter {
 
+/// `x` in memory that no other tensor and no graph refers to: equal expressions are one node, and
+/// may have become one memory too, so that what was computed from which could not be told.
+Tensor in_own_memory(const Tensor& x, const Where& where);
+
 /// The state that requires_grad(true) gives a Tensor and its copies: the expression that the Tensor
 /// stands for now (assign and realize change it) and the gradient collected so far. All that live
 /// are in one registry, by which backward() finds those that a loss depends on; any thread may call

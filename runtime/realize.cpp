@@ -160,4 +160,9 @@ void reset_stats() {
     Allocator::instance().reset_peak();
 }
 
+void clear_caches() {
+    PlanCache::instance().clear();
+    ProgramCache::instance().clear();
+}
+
 }  // namespace sinter::runtime

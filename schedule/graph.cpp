@@ -34,6 +34,8 @@ bool moves_nothing(Op op, std::span<const std::int64_t> args, std::span<const st
         case Op::Flip:
             return std::ranges::all_of(
                 args, [&](std::int64_t d) { return from[static_cast<std::size_t>(d)] == 1; });
+        case Op::Window:
+            return args[1] == 1 && from_numel == to_numel;
         default:
             return ir::is_movement(op) && from_numel == to_numel;
     }

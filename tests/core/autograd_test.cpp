@@ -141,6 +141,20 @@ TEST_CASE("a marked constant is memory of its own") {
     CHECK(values(w.grad()) == Floats{3, 3});
 }
 
+TEST_CASE("marked tensors of one value do not share memory") {
+    Tensor a = zeros({2}), b = zeros({2});
+    a.requires_grad(true);
+    b.requires_grad(true);
+    sum(a * 2 + b * 3).backward();
+    CHECK(values(a.grad()) == Floats{2, 2});
+    CHECK(values(b.grad()) == Floats{3, 3});
+    Tensor c({1.f, 2.f}), d = c;
+    c.requires_grad(true);
+    c.assign(c + 1);
+    c.realize();
+    CHECK(values(d) == Floats{1, 2});
+}
+
 TEST_CASE("errors of gradients name the line, the shapes and what to do") {
     const Tensor x({1.f, 2.f}), n({1, 2});
     const std::string many = message_of<ShapeError>([&] { gradient(x * x, x); });

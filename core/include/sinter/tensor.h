@@ -134,8 +134,8 @@ public:
     // --- gradients (autograd.h). The mark belongs to this Tensor through assign and realize, and
     // to its copies until they become another expression; results of ops are not marked.
 
-    /// Whether backward() collects a gradient here. Integers and bool throw DTypeError. A constant
-    /// is realized first, as only memory can be told from equal values.
+    /// Whether backward() collects a gradient here. Marking computes the value, into memory that no
+    /// other tensor shares: mark before use. DTypeError if it is no float.
     Tensor& requires_grad(bool on, Where where = Where::current());
     bool requires_grad() const { return leaf_ != nullptr; }
     /// The sum of the gradients that backward() brought since zero_grad(); undefined if none did.

@@ -93,6 +93,9 @@ struct Stats {
 };
 Stats stats();
 void reset_stats();
+/// Forgets schedules and programs in memory, so that the next realize makes them anew or finds them
+/// on disk.
+void clear_caches();
 
 namespace ref {
 /// The oracle: computes `roots` node by node in plain C++, whatever device the leaves are on

@@ -1,0 +1,124 @@
+#pragma once
+// Optimizers, with the numbers of PyTorch's.
+
+#include <cstdint>
+#include <vector>
+
+#include <sinter/nn/module.h>
+#include <sinter/tensor.h>
+
+namespace sinter::nn {
+
+/// Base of the optimizers. A step is lazy graph like all else: gradients, updates, state and loss
+/// are computed in one realize, in the memory of the old values; the learning rate and the step
+/// count are bound when it runs, so that every step is the same graph. Both ways to write a step
+/// give the same numbers:
+///
+///     optimizer.step(loss);
+///     optimizer.zero_grad(); backward(loss); optimizer.step();
+///
+/// Tensors given here are realized at once; they must stay where they are as long as the optimizer
+/// lives.
+class Optimizer {
+public:
+    virtual ~Optimizer() = default;
+    Optimizer(const Optimizer&) = delete;
+    Optimizer& operator=(const Optimizer&) = delete;
+
+    /// Updates every parameter that reaches `loss` and computes the loss along with it. Throws
+    /// ValueError if none does, and what gradient() throws.
+    void step(const Tensor& loss, Where where = Where::current());
+    /// Updates every parameter that has a grad().
+    void step(Where where = Where::current());
+    /// Forgets the gradients that backward() collected.
+    void zero_grad();
+
+    double lr() const { return lr_; }
+    /// Holds from the next step on.
+    void set_lr(double lr) { lr_ = lr; }
+    /// Steps taken.
+    std::int64_t steps() const { return steps_; }
+
+protected:
+    /// `states` tensors of state for each parameter, zero at first.
+    Optimizer(const Parameters& parameters, double lr, std::size_t states);
+
+    /// Host numbers of this step, before any update.
+    virtual void prepare() = 0;
+    /// Assigns the new values of `p` and of its state.
+    virtual void update(Tensor& p, const Tensor& gradient, std::vector<Tensor>& state) = 0;
+
+private:
+    void apply(const std::vector<Tensor>& gradients, const Tensor* loss, Where where);
+
+    Parameters parameters_;
+    std::vector<std::vector<Tensor>> state_;
+    double lr_;
+    std::int64_t steps_ = 0;
+};
+
+struct SGDOptions {
+    double lr = 1e-3;
+    double momentum = 0;
+    double dampening = 0;
+    double weight_decay = 0;
+    bool nesterov = false;
+};
+
+/// v = momentum v + (1 - dampening) g (at the first step g); p -= lr v, with Nesterov p -= lr (g +
+/// momentum v).
+class SGD final : public Optimizer {
+public:
+    /// Throws ValueError for negative options, and for Nesterov without momentum or with dampening.
+    explicit SGD(const Parameters& parameters, const SGDOptions& options = {});
+
+private:
+    void prepare() override;
+    void update(Tensor& p, const Tensor& gradient, std::vector<Tensor>& state) override;
+    SGDOptions options_;
+    Tensor rate_, share_;
+};
+
+struct AdamOptions {
+    double lr = 1e-3;
+    double beta1 = 0.9, beta2 = 0.999;
+    double eps = 1e-8;
+    double weight_decay = 0;
+    bool amsgrad = false;
+};
+struct AdamWOptions {
+    double lr = 1e-3;
+    double beta1 = 0.9, beta2 = 0.999;
+    double eps = 1e-8;
+    double weight_decay = 1e-2;
+    bool amsgrad = false;
+};
+
+/// Kingma and Ba 2015. Weight decay is added to the gradient (AdamW: taken off the parameter,
+/// Loshchilov and Hutter 2019).
+class Adam : public Optimizer {
+public:
+    /// Throws ValueError for negative options and for betas outside [0, 1).
+    explicit Adam(const Parameters& parameters, const AdamOptions& options = {});
+
+protected:
+    Adam(const Parameters& parameters, const AdamOptions& options, bool decoupled);
+
+private:
+    void prepare() override;
+    void update(Tensor& p, const Tensor& gradient, std::vector<Tensor>& state) override;
+    AdamOptions options_;
+    bool decoupled_;
+    Tensor step_size_, root_correction_, keep_;
+};
+
+class AdamW final : public Adam {
+public:
+    explicit AdamW(const Parameters& parameters, const AdamWOptions& options = {})
+        : Adam(parameters,
+               {options.lr, options.beta1, options.beta2, options.eps, options.weight_decay,
+                options.amsgrad},
+               true) {}
+};
+
+}  // namespace sinter::nn

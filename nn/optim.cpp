@@ -1,0 +1,163 @@
+#include <sinter/nn/optim.h>
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+
+#include <sinter/autograd.h>
+#include <sinter/create.h>
+#include <sinter/elementwise.h>
+#include <sinter/movement.h>
+
+namespace sinter::nn {
+namespace {
+
+void require(bool holds, const char* optimizer, const std::string& what) {
+    if (!holds) throw ValueError(std::string(optimizer) + ": " + what);
+}
+
+/// A scalar of the host, in the dtype of what it is used with.
+Tensor beside(const Tensor& scalar, const Tensor& x) { return cast(scalar, x.dtype()); }
+
+/// Zeros like `p` in memory of their own, which updates can go to in place.
+Tensor zero_memory(const Tensor& p) {
+    const DeviceGuard there(p.device());
+    const std::vector<std::byte> bytes(static_cast<std::size_t>(p.numel()) * size_of(p.dtype()));
+    return from_data(bytes.data(), p.shape(), p.dtype());
+}
+
+}  // namespace
+
+Optimizer::Optimizer(const Parameters& parameters, double lr, std::size_t states)
+    : parameters_(parameters), lr_(lr) {
+    if (parameters_.empty()) throw ValueError("optimizer: there are no parameters to train");
+    std::vector<Tensor*> all(parameters_.begin(), parameters_.end());
+    for (Tensor* p : parameters_) {
+        if (!is_float(p->dtype())) {
+            throw DTypeError("optimizer: a parameter of shape " + to_string(p->shape()) + " is " +
+                             std::string(name(p->dtype())) + "; only floats can be trained");
+        }
+        p->requires_grad(true);  // which gives it memory of its own
+        std::vector<Tensor>& state = state_.emplace_back();
+        for (std::size_t s = 0; s < states; ++s) state.push_back(zero_memory(*p));
+    }
+    Tensor::realize(std::span<Tensor* const>(all));
+}
+
+void Optimizer::step(const Tensor& loss, Where where) {
+    std::vector<Tensor> values;
+    for (const Tensor* p : parameters_) values.push_back(*p);
+    const std::vector<Tensor> gradients =
+        gradient(loss, std::span<const Tensor>(values), {.allow_unused = true}, where);
+    if (std::ranges::none_of(gradients, &Tensor::defined)) {
+        throw ValueError(at(where) + "step: none of the parameters reaches the loss");
+    }
+    values.clear();
+    apply(gradients, &loss, where);
+}
+
+void Optimizer::step(Where where) {
+    std::vector<Tensor> gradients;
+    for (const Tensor* p : parameters_) gradients.push_back(p->grad());
+    apply(gradients, nullptr, where);
+}
+
+void Optimizer::apply(const std::vector<Tensor>& gradients, const Tensor* loss, Where where) {
+    ++steps_;
+    prepare();
+    std::vector<Tensor*> computed;
+    for (std::size_t i = 0; i < parameters_.size(); ++i) {
+        if (!gradients[i].defined()) continue;
+        update(*parameters_[i], gradients[i], state_[i]);
+        computed.push_back(parameters_[i]);
+        for (Tensor& s : state_[i]) computed.push_back(&s);
+    }
+    computed.insert(computed.end(), parameters_.buffers.begin(), parameters_.buffers.end());
+    Tensor value;  // a copy: the loss keeps its graph, and finds its value there
+    if (loss != nullptr) {
+        value = *loss;
+        computed.push_back(&value);
+    }
+    Tensor::realize(std::span<Tensor* const>(computed), where);
+}
+
+void Optimizer::zero_grad() {
+    for (Tensor* p : parameters_) p->zero_grad();
+}
+
+// --- SGD
+
+SGD::SGD(const Parameters& parameters, const SGDOptions& options)
+    : Optimizer(parameters, options.lr, options.momentum != 0 ? 1 : 0), options_(options) {
+    require(options.lr >= 0, "SGD", "lr may not be negative");
+    require(options.momentum >= 0, "SGD", "momentum may not be negative");
+    require(options.weight_decay >= 0, "SGD", "weight_decay may not be negative");
+    require(!options.nesterov || (options.momentum > 0 && options.dampening == 0), "SGD",
+            "nesterov needs momentum, and no dampening");
+}
+
+void SGD::prepare() {
+    rate_ = scalar(lr());
+    // The first velocity is the gradient itself; bound, so that the first step's graph is every
+    // step's.
+    share_ = scalar(steps() == 1 ? 1 : 1 - options_.dampening);
+}
+
+void SGD::update(Tensor& p, const Tensor& gradient, std::vector<Tensor>& state) {
+    Tensor g = gradient;
+    if (options_.weight_decay != 0) g = g + p * options_.weight_decay;
+    if (options_.momentum != 0) {
+        Tensor& velocity = state[0];
+        const Tensor fresh = options_.dampening != 0 ? g * beside(share_, p) : g;
+        velocity.assign(velocity * options_.momentum + fresh);
+        g = options_.nesterov ? g + velocity * options_.momentum : velocity;
+    }
+    p.assign(p - g * beside(rate_, p));
+}
+
+// --- Adam
+
+Adam::Adam(const Parameters& parameters, const AdamOptions& options)
+    : Adam(parameters, options, false) {}
+
+Adam::Adam(const Parameters& parameters, const AdamOptions& options, bool decoupled)
+    : Optimizer(parameters, options.lr, options.amsgrad ? 3 : 2),
+      options_(options),
+      decoupled_(decoupled) {
+    const char* const me = decoupled ? "AdamW" : "Adam";
+    require(options.lr >= 0, me, "lr may not be negative");
+    require(options.eps >= 0, me, "eps may not be negative");
+    require(options.beta1 >= 0 && options.beta1 < 1, me, "beta1 must be in [0, 1)");
+    require(options.beta2 >= 0 && options.beta2 < 1, me, "beta2 must be in [0, 1)");
+    require(options.weight_decay >= 0, me, "weight_decay may not be negative");
+}
+
+void Adam::prepare() {
+    const double t = static_cast<double>(steps());
+    step_size_ = scalar(lr() / (1 - std::pow(options_.beta1, t)));
+    root_correction_ = scalar(std::sqrt(1 - std::pow(options_.beta2, t)));
+    keep_ = scalar(1 - lr() * options_.weight_decay);
+}
+
+void Adam::update(Tensor& p, const Tensor& gradient, std::vector<Tensor>& state) {
+    Tensor g = gradient, kept = p;
+    if (options_.weight_decay != 0) {
+        if (decoupled_) {
+            kept = p * beside(keep_, p);
+        } else {
+            g = g + p * options_.weight_decay;
+        }
+    }
+    Tensor &mean = state[0], &square_mean = state[1];
+    mean.assign(mean + (g - mean) * (1 - options_.beta1));
+    square_mean.assign(square_mean * options_.beta2 + g * g * (1 - options_.beta2));
+    Tensor spread = square_mean;
+    if (options_.amsgrad) {
+        state[2].assign(maximum(state[2], square_mean));
+        spread = state[2];
+    }
+    const Tensor denominator = sqrt(spread) / beside(root_correction_, p) + options_.eps;
+    p.assign(kept - mean / denominator * beside(step_size_, p));
+}
+
+}  // namespace sinter::nn

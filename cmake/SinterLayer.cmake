@@ -33,17 +33,17 @@ function(sinter_layer folder)
     sinter_compile_options(${target})
 endfunction()
 
-# sinter_library(<layer>...): the library users link, sinter::sinter.
+# sinter_library(<layer>...): the library users link, sinter::sinter. In the tree it shows the public headers alone.
 function(sinter_library)
     add_library(sinter SHARED)
     add_library(sinter::sinter ALIAS sinter)
     set_target_properties(sinter PROPERTIES LINKER_LANGUAGE CXX VERSION ${PROJECT_VERSION}
-        SOVERSION ${PROJECT_VERSION_MAJOR})
+        SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
     foreach(layer IN LISTS ARGN)
         target_sources(sinter PRIVATE $<TARGET_OBJECTS:sinter_${layer}>)
-        target_include_directories(sinter PUBLIC
-            $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/${layer}/include>)
     endforeach()
+    sinter_stage_headers(${PROJECT_BINARY_DIR}/include)
+    target_include_directories(sinter PUBLIC $<BUILD_INTERFACE:${PROJECT_BINARY_DIR}/include>)
     sinter_compile_options(sinter)
     # Names the build: compiled kernels on disk are kept for the code generator that made them.
     target_link_options(sinter PRIVATE LINKER:--build-id=sha1)

@@ -4,6 +4,8 @@
 #include <unordered_map>
 
 #include <sinter/ir/kernel.h>
+#include <sinter/ir/simplify.h>
+#include <sinter/ir/spec.h>
 
 #include "collapse.h"
 #include "index.h"
@@ -75,14 +77,17 @@ public:
     Finisher(const Graph& graph, ir::Arena& arena) : graph_(graph), arena_(arena) {}
 
     FinishedKernel run(std::vector<Ref> stores) {
-        stores = collapse_ranges(arena_, std::move(stores));
+        // Numbered first, so that what simplification makes of equal kernels is equal, too; once
+        // more because it may have dropped operands.
+        stores = renumber(collapse_ranges(arena_, std::move(stores)));
+        stores = renumber(ir::simplify(arena_, stores));
         out_.segmentable = is_flat(stores);
         if (out_.segmentable) {
             size_ = range_size(stores);
-            stores = with_size_at_launch(arena_, stores, size_);
+            stores = renumber(with_size_at_launch(arena_, stores, size_));
         }
-        number(stores);
-        out_.sink = arena_.make(Op::Sink, DType::None, renamed(stores));
+        out_.sink = arena_.make(Op::Sink, DType::None, stores);
+        ir::establishes(ir::Level::Kernel, out_.sink, "schedule");
         measure();
         return std::move(out_);
     }
@@ -94,12 +99,31 @@ private:
         return 1;
     }
 
-    void number(std::span<const Ref> stores) {
+    // What Param and Variable slots stand for, now and after the numbering that is being made.
+    struct Operands {
+        std::vector<Id> memories;
+        std::vector<Scalar> scalars;
+    };
+
+    std::vector<Ref> renumber(std::vector<Ref> stores) {
+        names_ = {};
+        Operands next;
         const auto param = [&](Ref memory) {
-            if (names_.params
-                    .try_emplace(memory->arg(0), static_cast<std::int64_t>(out_.memories.size()))
-                    .second)
-                out_.memories.push_back(static_cast<Id>(memory->arg(0)));
+            const std::int64_t slot = memory->arg(0);
+            if (!names_.params.try_emplace(slot, static_cast<std::int64_t>(next.memories.size()))
+                     .second)
+                return;
+            next.memories.push_back(numbered_ ? out_.memories[static_cast<std::size_t>(slot)]
+                                              : static_cast<Id>(slot));
+        };
+        const auto variable = [&](Ref node) {
+            const std::int64_t slot = node->arg(0);
+            if (!names_.variables.try_emplace(slot, static_cast<std::int64_t>(next.scalars.size()))
+                     .second)
+                return;
+            next.scalars.push_back(slot == kSizeSlot ? Scalar{-1, size_}
+                                   : numbered_       ? out_.scalars[static_cast<std::size_t>(slot)]
+                                                     : Scalar{static_cast<std::int32_t>(slot), 0});
         };
         for (Ref store : stores) {
             param(store->src(0));
@@ -109,13 +133,7 @@ private:
         for (Ref node : ir::toposort(stores)) {
             if (node->is(Op::Param)) param(node);
             if (node->is(Op::Range)) ranges.push_back(node->arg(0));
-            if (node->is(Op::Variable) &&
-                names_.variables
-                    .try_emplace(node->arg(0), static_cast<std::int64_t>(out_.scalars.size()))
-                    .second)
-                out_.scalars.push_back(node->arg(0) == kSizeSlot
-                                           ? Scalar{-1, size_}
-                                           : Scalar{static_cast<std::int32_t>(node->arg(0)), 0});
+            if (node->is(Op::Variable)) variable(node);
         }
         // Loops first, then what only reductions close.
         const auto is_loop = [&](std::int64_t r) { return (names_.loops >> r & 1) != 0; };
@@ -124,6 +142,10 @@ private:
         });
         for (std::int64_t r : ranges)
             names_.ranges.try_emplace(r, static_cast<std::int64_t>(names_.ranges.size()));
+        out_.memories = std::move(next.memories);
+        out_.scalars = std::move(next.scalars);
+        numbered_ = true;
+        return renamed(stores);
     }
 
     std::vector<Ref> renamed(std::span<const Ref> stores) {
@@ -151,6 +173,7 @@ private:
     FinishedKernel out_{};
     Numbering names_;
     std::int64_t size_ = 0;
+    bool numbered_ = false;
 };
 
 // Name, operations and compulsory traffic.

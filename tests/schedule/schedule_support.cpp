@@ -7,6 +7,7 @@
 
 #include <sinter/ir/error.h>
 #include <sinter/ir/kernel.h>
+#include <sinter/ir/spec.h>
 
 namespace sinter::test {
 
@@ -141,6 +142,8 @@ std::string mismatch(const std::vector<UOp>& roots, bool may_overwrite) {
     const schedule::Normalised graph = schedule::normalise(refs);
     const schedule::Schedule s =
         schedule::make_schedule(graph, {std::vector<bool>(graph.inputs.size(), may_overwrite)});
+    for (const schedule::Kernel& k : s.kernels)
+        ir::check_spec(ir::Level::Kernel, std::span<const ir::Ref>(&k.sink, 1), "schedule");
     const std::vector<UOp> expected = runtime::ref::evaluate(roots);
     std::vector<std::vector<std::byte>> inputs;
     for (ir::Ref input : graph.inputs) {

@@ -1,0 +1,235 @@
+// Random graphs of every op against REF.
+
+#include <sinter/ir/uop.h>
+
+#include <random>
+
+#include "schedule_support.h"
+
+using namespace sinter;
+using namespace sinter::test;
+using ir::Op;
+using ir::ReduceKind;
+using ir::Shape;
+using ir::UOp;
+using Ints = std::vector<std::int64_t>;
+
+namespace {
+
+class Generator {
+public:
+    explicit Generator(unsigned seed) : random_(seed) {}
+
+    std::vector<UOp> graph() {
+        for (int i = 0; i < 3; ++i) pool_.push_back(data(dtype(), shape(), random_()));
+        const int steps = 3 + pick(14);
+        for (int i = 0; i < steps; ++i) pool_.push_back(step());
+        std::vector<UOp> roots{pool_.back()};
+        for (int i = pick(3); i > 0; --i) roots.push_back(any());
+        return roots;
+    }
+
+private:
+    int pick(int n) { return static_cast<int>(random_() % static_cast<unsigned>(n)); }
+    std::int64_t size() {
+        return std::vector<std::int64_t>{
+            1, 2, 3, 4, 4, 6, 8, 0}[static_cast<std::size_t>(pick(pick(8) == 0 ? 8 : 7))];
+    }
+    DType dtype() {
+        return std::vector<DType>{f32, f32, f32, f32, f64, i32}[static_cast<std::size_t>(pick(6))];
+    }
+    Shape shape() {
+        Shape s;
+        for (int i = pick(4); i > 0; --i) s.push_back(size());
+        return s;
+    }
+    const UOp& any() {
+        return pool_[pool_.size() - 1 -
+                     static_cast<std::size_t>(
+                         pick(std::min<int>(6, static_cast<int>(pool_.size()))))];
+    }
+    Ints axes(const UOp& x) {
+        Ints out;
+        for (std::size_t d = 0; d < x->rank(); ++d)
+            if (pick(2) == 0) out.push_back(static_cast<std::int64_t>(d));
+        return out;
+    }
+
+    // `y` in the shape and dtype of `x`: by broadcasting, slicing or padding, whatever fits.
+    UOp like(UOp y, const UOp& x) {
+        if (y->dtype() != x->dtype()) y = ir::cast(y, x->dtype());
+        Shape aligned(y->shape().begin(), y->shape().end());
+        while (aligned.size() > x->rank()) {
+            if (aligned.front() != 1)
+                return data(x->dtype(), Shape(x->shape().begin(), x->shape().end()), random_());
+            aligned.erase(aligned.begin());
+        }
+        while (aligned.size() < x->rank()) aligned.insert(aligned.begin(), 1);
+        y = ir::reshape(y, aligned);
+        Ints begin(aligned.size(), 0), end = aligned, before(aligned.size(), 0),
+                                       after(aligned.size(), 0);
+        Shape wide = aligned;
+        for (std::size_t d = 0; d < aligned.size(); ++d) {
+            const std::int64_t want = x->shape()[d];
+            if (aligned[d] > want) {
+                begin[d] = pick(static_cast<int>(aligned[d] - want) + 1);
+                end[d] = begin[d] + want;
+            } else if (aligned[d] == 1) {
+                wide[d] = want;
+                continue;
+            } else {
+                before[d] = pick(static_cast<int>(want - aligned[d]) + 1);
+                after[d] = want - aligned[d] - before[d];
+            }
+            wide[d] = want;
+        }
+        return ir::expand(ir::pad(ir::shrink(y, begin, end), before, after, pick(2)), wide);
+    }
+
+    UOp bounded(const UOp& x) { return is_float(x->dtype()) ? ir::unary(Op::Tanh, x) : x; }
+
+    UOp step() {
+        const UOp x = any();
+        const auto rank = static_cast<int>(x->rank());
+        const bool real = is_float(x->dtype());
+        switch (pick(20)) {
+            case 0:
+            case 1:
+                return real
+                           ? ir::unary(std::vector<Op>{Op::Exp, Op::Sin, Op::Neg, Op::Abs,
+                                                       Op::Sqrt}[static_cast<std::size_t>(pick(5))],
+                                       bounded(x))
+                           : ir::unary(Op::Neg, x);
+            case 2:
+            case 3:
+            case 4:
+                return ir::binary(std::vector<Op>{Op::Add, Op::Sub, Op::Mul,
+                                                  Op::Max}[static_cast<std::size_t>(pick(4))],
+                                  bounded(x), bounded(like(any(), x)));
+            case 5:
+                return ir::where(ir::binary(Op::Lt, x, like(any(), x)), like(any(), x), x);
+            case 6:
+                return ir::cast(bounded(x), dtype());
+            case 7:
+                return ir::reduce(
+                    std::vector<ReduceKind>{ReduceKind::Add, ReduceKind::Max, ReduceKind::Min,
+                                            ReduceKind::Add}[static_cast<std::size_t>(pick(4))],
+                    bounded(x), axes(x));
+            case 8: {  // normalise rows: spread a reduction again
+                if (rank == 0) return x;
+                const UOp r = ir::reduce(ReduceKind::Max, x, Ints{pick(rank)});
+                return ir::binary(Op::Sub, bounded(x), bounded(ir::expand(r, x->shape())));
+            }
+            case 9: {
+                Ints order(x->rank());
+                for (std::size_t d = 0; d < order.size(); ++d)
+                    order[d] = static_cast<std::int64_t>(d);
+                std::shuffle(order.begin(), order.end(), random_);
+                return ir::permute(x, order);
+            }
+            case 10:
+                return ir::flip(x, axes(x));
+            case 11: {
+                Ints before(x->rank()), after(x->rank());
+                for (auto& b : before) b = pick(3) == 0 ? pick(3) : 0;
+                for (auto& a : after) a = pick(3) == 0 ? pick(3) : 0;
+                return ir::pad(x, before, after, pick(3) - 1);
+            }
+            case 12: {
+                Ints step(x->rank());
+                for (auto& s : step) s = 1 + pick(3);
+                return ir::stride(x, step);
+            }
+            case 13: {  // flatten, or split an axis
+                if (rank >= 4) return ir::reshape(x, Shape{x->numel()});
+                Shape s;
+                for (std::int64_t n : x->shape()) {
+                    if (n % 2 == 0 && n > 0 && pick(2) == 0) {
+                        s.push_back(2);
+                        n /= 2;
+                    }
+                    s.push_back(n);
+                }
+                if (s.size() > 1 && pick(2) == 0) {
+                    s[0] *= s[1];
+                    s.erase(s.begin() + 1);
+                }
+                return ir::reshape(x, s);
+            }
+            case 14: {
+                if (rank == 0 || rank > 4) return x;
+                const auto d = static_cast<std::size_t>(pick(rank));
+                const std::int64_t n = x->shape()[d], k = 1 + pick(2), dilation = 1 + pick(2),
+                                   step = 1 + pick(2);
+                if (n < (k - 1) * dilation + 1) return x;
+                const UOp w = ir::window(x, static_cast<std::int64_t>(d), k, step, dilation);
+                return pick(2) == 0
+                           ? w
+                           : ir::fold(bounded(w), static_cast<std::int64_t>(d), n, step, dilation);
+            }
+            case 15:
+                return rank == 0 ? x
+                                 : ir::scan(pick(2) == 0 ? ReduceKind::Add : ReduceKind::Max,
+                                            bounded(x), pick(rank));
+            case 16: {
+                if (rank == 0) return x;
+                const auto d = static_cast<std::size_t>(pick(rank));
+                if (x->shape()[d] == 0) return x;
+                return pick(2) == 0
+                           ? ir::arg_reduce(ReduceKind::Max, x, static_cast<std::int64_t>(d))
+                           : gather(x, d);
+            }
+            case 17:
+                return rank == 0 ? x : scatter(x, static_cast<std::size_t>(pick(rank)));
+            case 18:
+                return pick(2) == 0 ? ir::contiguous(x) : ir::detach(x);
+            default: {  // a product
+                if (rank != 2 || !real || x->numel() == 0)
+                    return rank == 0 ? x : ir::cast(ir::iota(i32, x->shape(), pick(rank)), f32);
+                return matmul(bounded(x),
+                              bounded(data(x->dtype(), Shape{x->shape()[1], size()}, random_())));
+            }
+        }
+    }
+
+    UOp gather(const UOp& x, std::size_t axis) {
+        Shape s(x->shape().begin(), x->shape().end());
+        const std::int64_t n = s[axis];
+        s[axis] = size();
+        return ir::gather(x, data(pick(2) == 0 ? i64 : i32, s, random_(), n),
+                          static_cast<std::int64_t>(axis));
+    }
+
+    UOp scatter(const UOp& x, std::size_t axis) {
+        Shape s(x->shape().begin(), x->shape().end());
+        const std::int64_t n = s[axis];
+        if (n == 0) return x;
+        s[axis] = size();
+        const UOp index = data(i64, s, random_(), n), src = data(x->dtype(), s, random_());
+        const ReduceKind kind = std::vector<ReduceKind>{
+            ReduceKind::Add, ReduceKind::Set, ReduceKind::Max}[static_cast<std::size_t>(pick(3))];
+        return ir::scatter(kind, bounded(x), index, src, static_cast<std::int64_t>(axis));
+    }
+
+    std::mt19937 random_;
+    std::vector<UOp> pool_;
+};
+
+}  // namespace
+
+TEST_CASE("random graphs have the values that REF gives") {
+    for (unsigned seed = 1; seed <= 600; ++seed) {
+        CAPTURE(seed);
+        std::string wrong;
+        try {
+            const std::vector<UOp> roots = Generator(seed).graph();
+            std::int64_t points = 0;
+            for (const UOp& r : roots) points += r->numel();
+            if (points > 20000) continue;
+            wrong = mismatch(roots, seed % 2 == 0);
+        } catch (const std::exception& e) {
+            wrong = e.what();
+        }
+        REQUIRE_MESSAGE(wrong.empty(), wrong);
+    }
+}

@@ -66,6 +66,10 @@ bool elementwise_in_kernel(Ref n) {
     return elementwise_types(n);
 }
 
+// Ops whose machine instruction has the documented result for some operands alone; codegen marks
+// the nodes whose operands it knows to be such.
+OpSet markable() { return op_set({Op::Cast, Op::IDiv, Op::Mod, Op::Shl, Op::Shr}); }
+
 // Rows that hold before and after the transformations.
 std::vector<SpecRow> common_rows() {
     return {
@@ -85,8 +89,8 @@ std::vector<SpecRow> common_rows() {
         row(Op::Param, "the memory of a slot",
             [](Ref n) { return sources(n, 0) && args(n, 1) && is_element(n->dtype()); }),
         row(elementwise_ops(), "operands have the dtypes that the op takes", elementwise_in_kernel),
-        row(elementwise_ops(), "no arguments",
-            [](Ref n) { return n->args().empty() || n->is(Op::Shl) || n->is(Op::Shr); }),
+        row(elementwise_ops() & ~markable(), "no arguments",
+            [](Ref n) { return n->args().empty(); }),
         row(Op::Load, "memory, index and mask; then ranges to be walked in order",
             [](Ref n) {
                 return n->src().size() >= 3 && n->src(0)->is(Op::Param) &&
@@ -169,8 +173,6 @@ std::vector<SpecRow> common_rows() {
     };
 }
 
-OpSet shifts() { return op_set({Op::Shl, Op::Shr}); }
-
 OpSet ops_of(const std::vector<SpecRow>& rows) {
     OpSet all;
     for (const SpecRow& row : rows) all |= row.ops;
@@ -192,7 +194,7 @@ std::span<const SpecRow> kernel_spec() {
         }));
         all.push_back(row(op_set({Op::Reduce, Op::Accumulate}), "copies are made by codegen",
                           [](Ref n) { return args(n, n->is(Op::Reduce) ? 1 : 2); }));
-        all.push_back(row(shifts(), "no arguments", [](Ref n) { return n->args().empty(); }));
+        all.push_back(row(markable(), "no arguments", [](Ref n) { return n->args().empty(); }));
         all.push_back(row(op_set({Op::Load, Op::Store}), "order is codegen's choice",
                           [](Ref n) { return sources(n, n->is(Op::Load) ? 3 : 4); }));
         return all;
@@ -210,8 +212,9 @@ std::span<const SpecRow> scheduled_spec() {
         all.push_back(row(Op::Range, "unrolled and vector ranges have constant sizes", [](Ref n) {
             return !is_vector_or_unroll(n) || n->src(0)->is(Op::Const);
         }));
-        all.push_back(row(shifts(), "at most a mark that the amount is below the width",
-                          [](Ref n) { return n->args().size() <= 1; }));
+        all.push_back(row(markable(), "at most a mark that the operands are in range", [](Ref n) {
+            return n->args().empty() || (args(n, 1) && n->arg(0) == 1);
+        }));
         all.push_back(row(Op::Fma, "three floats of one dtype", [](Ref n) {
             return sources(n, 3) && is_float(n->dtype()) && same_dtypes(n->src(), n->dtype());
         }));

@@ -8,7 +8,7 @@
 namespace sinter {
 
 struct MaxPoolOptions {
-    std::optional<PerAxis> stride;  ///< the kernel's size where none is named
+    std::optional<PerAxis> stride = std::nullopt;  ///< the kernel's size where none is named
     PerAxis padding = 0;            ///< at most half the kernel; never the largest
     PerAxis dilation = 1;
     bool ceil_mode = false;  ///< a last window may hang over the end
@@ -18,11 +18,11 @@ Tensor max_pool2d(const Arg& x, const PerAxis& kernel, const MaxPoolOptions& opt
 Tensor max_pool3d(const Arg& x, const PerAxis& kernel, const MaxPoolOptions& options = {});
 
 struct AvgPoolOptions {
-    std::optional<PerAxis> stride;
+    std::optional<PerAxis> stride = std::nullopt;
     PerAxis padding = 0;
     bool ceil_mode = false;
     bool count_include_pad = true;        ///< padding counts as zeros, else not at all
-    std::optional<std::int64_t> divisor;  ///< divides by this instead of the count
+    std::optional<std::int64_t> divisor = std::nullopt;  ///< divides by this instead of the count
 };
 Tensor avg_pool1d(const Arg& x, const PerAxis& kernel, const AvgPoolOptions& options = {});
 Tensor avg_pool2d(const Arg& x, const PerAxis& kernel, const AvgPoolOptions& options = {});

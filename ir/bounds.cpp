@@ -85,6 +85,7 @@ Bounds bounds_of(Ref n) {
         case Op::Mul:
             return fit(dt, corners(a(), b(), [](Wide x, Wide y) { return x * y; }));
         case Op::IDiv:
+            if (dt == u64 && n->src(0)->vmax() == info(u64).max) return whole(dt);
             if (b().min > 0) return fit(dt, corners(a(), b(), floor_div));
             return whole(dt);
         case Op::Mod:

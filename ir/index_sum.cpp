@@ -200,6 +200,8 @@ std::optional<Affine> exact_div(const Affine& a, std::int64_t g) {
         const Bounds b = bounds(r);
         const std::int64_t low = floor_div(b.min, g);
         if (low != floor_div(b.max, g)) continue;
+        const auto checks = [](const auto& term) { return has_check(term.first); };
+        if (std::any_of(r.terms.begin(), r.terms.end(), checks)) continue;  // it would be gone
         Affine result = q;
         result.constant += low;
         return result;
@@ -346,8 +348,8 @@ Ref mod(Arena& arena, Ref x, Ref d) {
         if (term->is(Op::Mod) && is_const(term->src(1)) && value(term->src(1)) > 0 &&
             !__builtin_mul_overflow(k, value(term->src(1)), &km) && km % c == 0) {
             r = r + affine(term->src(0)) * k;
-        } else if (k % c != 0) {
-            r = r + only(term, k % c);
+        } else if (k % c != 0 || has_check(term)) {
+            r = r + only(term, k % c != 0 ? k % c : k);
         }
     }
     if (!(r == a)) return mod(arena, sum(arena, r), d);

@@ -10,13 +10,13 @@
 namespace sinter::nn {
 
 struct ProgressOptions {
-    std::string label;             ///< stands in front, e.g. "epoch 1/3"
+    std::string label = {};        ///< stands in front, e.g. "epoch 1/3"
     std::string unit = "batches";  ///< what is counted, for the rate
     std::ostream* out = nullptr;   ///< null: standard output
-    std::optional<bool>
-        terminal;   ///< none: asked of standard output (an `out` of one's own is no terminal)
+    /// None: asked of standard output; an `out` of one's own is no terminal.
+    std::optional<bool> terminal = {};
     int lines = 4;  ///< off a terminal: lines in all, evenly spread, the last at the end
-    std::function<double()> seconds;  ///< the clock; null: steady time
+    std::function<double()> seconds = {};  ///< the clock; null: steady time
 };
 
 /// Shows count, loss, rate and time left:

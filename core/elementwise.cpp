@@ -372,24 +372,13 @@ Tensor masked_fill(const Arg& x, const Arg& mask, const Arg& value) {
         ir::where(expand_to(m, shape), expand_to(fill, shape), expand_to(base, shape)));
 }
 
-Tensor clamp(const Arg& x, std::optional<double> low, std::optional<double> high) {
+Tensor clamp(const Arg& x, const std::optional<Arg>& low, const std::optional<Arg>& high) {
     Call call("clamp", x);
     if (!low && !high) fail<ValueError>("needs a lower or an upper bound");
-    UOp value = call.node(x);
-    const auto whole = [](std::optional<double> bound) {
-        return !bound || (*bound == std::floor(*bound) && std::isfinite(*bound));
-    };
-    if (!whole(low) || !whole(high) || value->dtype() == boolean)
-        value = ir::cast(value, float_type(value->dtype()));
-    // Choices instead of Max and Min: at a bound the gradient is whole, not half.
-    if (low) value = ir::where(lt(value, like(value, *low)), like(value, *low), value);
-    if (high) value = ir::where(lt(like(value, *high), value), like(value, *high), value);
-    return call.wrap(value);
-}
-
-Tensor clamp(const Arg& x, const Tensor& low, const Tensor& high) {
-    Call call("clamp", x);
-    return minimum(maximum(x, low), high);
+    Tensor out = call.wrap(call.node(x));
+    if (low) out = maximum(out, *low);
+    if (high) out = minimum(out, *high);
+    return out;
 }
 
 Tensor lerp(const Arg& a, const Arg& b, const Arg& weight) {

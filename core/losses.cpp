@@ -131,7 +131,7 @@ Tensor nll_loss(const Arg& log_probabilities, const Tensor& target,
 Tensor bce(const Arg& probability, const Arg& target, Reduction reduction) {
     Call call("bce", probability);
     require_same_shape(call, probability, target);
-    const auto cut_log = [](const Tensor& x) { return clamp(x, -100, std::nullopt); };
+    const auto cut_log = [](const Tensor& x) { return maximum(x, -100); };
     const Tensor yes = mul(target, cut_log(log(probability)));
     const Tensor no = mul(sub(1, target), cut_log(log1p(neg(probability))));
     return reduced(neg(add(yes, no)), reduction);

@@ -129,7 +129,8 @@ Tensor Tensor::narrow(std::int64_t axis, std::int64_t start, std::int64_t length
                       Where where) const {
     return sinter::narrow(Arg(*this, where), axis, start, length);
 }
-Tensor Tensor::clamp(std::optional<double> low, std::optional<double> high, Where where) const {
+Tensor Tensor::clamp(const std::optional<Arg>& low, const std::optional<Arg>& high,
+                     Where where) const {
     return sinter::clamp(Arg(*this, where), low, high);
 }
 Tensor Tensor::pow(const Arg& b) const { return sinter::pow(Arg(*this, b.where()), b); }

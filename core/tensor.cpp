@@ -62,8 +62,8 @@ UOp Tensor::node(Where where) const {
     return value;
 }
 
-const Shape Tensor::shape() const {
-    const UOp value = node();
+Shape Tensor::shape(Where where) const {
+    const UOp value = node(where);
     return Shape(value->shape().begin(), value->shape().end());
 }
 
@@ -73,14 +73,16 @@ std::int64_t Tensor::size(std::int64_t axis, Where where) const {
     return value->shape()[static_cast<std::size_t>(checked_axis(axis, value))];
 }
 
-std::int64_t Tensor::ndim() const { return static_cast<std::int64_t>(node()->rank()); }
-std::int64_t Tensor::numel() const { return node()->numel(); }
-DType Tensor::dtype() const { return node()->dtype(); }
+std::int64_t Tensor::ndim(Where where) const {
+    return static_cast<std::int64_t>(node(where)->rank());
+}
+std::int64_t Tensor::numel(Where where) const { return node(where)->numel(); }
+DType Tensor::dtype(Where where) const { return node(where)->dtype(); }
 
-Device Tensor::device() const {
+Device Tensor::device(Where where) const {
     if (device_ >= 0) return Device::from_id(device_);
     if (device_ == -1) return default_device();
-    const UOp root = node();
+    const UOp root = node(where);
     const ir::Ref roots[] = {root.get()};
     // The device of the first memory found; a Copy says where its value is, whatever lies below it.
     std::int64_t found = -1;
@@ -92,11 +94,6 @@ Device Tensor::device() const {
 }
 
 // --- from C++ data
-
-Tensor::Tensor(const std::vector<bool>& values, Where where) : Tensor() {
-    const std::vector<std::uint8_t> bytes(values.begin(), values.end());
-    *this = from_host(bytes.data(), boolean, {count(values)}, where);
-}
 
 Tensor Tensor::scalar(const Scalar& value, DType dtype) {
     return Tensor(scalar_node(value, dtype), -1);

@@ -88,8 +88,7 @@ Tensor operator>>(const Tensor& a, const Arg& b);
 Tensor where(const Arg& condition, const Arg& a, const Arg& b);
 Tensor masked_fill(const Arg& x, const Arg& mask, const Arg& value);
 /// min(max(x, low), high), NaN stays. At least one bound is needed (ValueError).
-Tensor clamp(const Arg& x, std::optional<double> low, std::optional<double> high);
-Tensor clamp(const Arg& x, const Tensor& low, const Tensor& high);
+Tensor clamp(const Arg& x, const std::optional<Arg>& low, const std::optional<Arg>& high);
 /// a + weight * (b - a).
 Tensor lerp(const Arg& a, const Arg& b, const Arg& weight);
 Tensor nan_to_num(const Arg& x, double nan = 0, std::optional<double> inf = std::nullopt,

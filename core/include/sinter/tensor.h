@@ -62,9 +62,14 @@ public:
            Where where = Where::current())
         : Tensor(nested<T>(values, where)) {}
     template <Number T>
-    explicit Tensor(const std::vector<T>& values, Where where = Where::current())
-        : Tensor(std::span<const T>(values), {static_cast<std::int64_t>(values.size())}, where) {}
-    explicit Tensor(const std::vector<bool>& values, Where where = Where::current());
+    explicit Tensor(const std::vector<T>& values, Where where = Where::current()) : Tensor() {
+        if constexpr (std::same_as<T, bool>) {
+            const std::vector<std::uint8_t> bytes(values.begin(), values.end());
+            *this = from_host(bytes.data(), boolean, {count(values)}, where);
+        } else {
+            *this = from_host(values.data(), dtype_of<T>, {count(values)}, where);
+        }
+    }
     /// `shape` must have as many elements as there are values (ShapeError).
     template <Number T>
     Tensor(const std::vector<T>& values, const Shape& shape, Where where = Where::current())
@@ -74,15 +79,15 @@ public:
         : Tensor(from_span(values.data(), values.size(), dtype_of<T>, shape, where)) {}
 
     bool defined() const;
-    const Shape shape() const;
+    Shape shape(Where where = Where::current()) const;
     /// Size of an axis; negative axes count from the last.
     std::int64_t size(std::int64_t axis, Where where = Where::current()) const;
-    std::int64_t ndim() const;
-    std::int64_t numel() const;
-    DType dtype() const;
+    std::int64_t ndim(Where where = Where::current()) const;
+    std::int64_t numel(Where where = Where::current()) const;
+    DType dtype(Where where = Where::current()) const;
     /// The device of the memory this depends on; default_device() for expressions of constants
     /// alone.
-    Device device() const;
+    Device device(Where where = Where::current()) const;
 
     // --- running and reading
 
@@ -96,7 +101,7 @@ public:
     /// for integers).
     template <Number T>
     std::vector<T> to_vector(Where where = Where::current()) const {
-        const auto n = static_cast<std::size_t>(numel());
+        const auto n = static_cast<std::size_t>(numel(where));
         if constexpr (std::same_as<T, bool>) {
             std::vector<std::uint8_t> bytes(n);
             read(bytes.data(), boolean, where);
@@ -225,7 +230,7 @@ public:
     Tensor flip(const Axes& axes, Where where = Where::current()) const;
     Tensor narrow(std::int64_t axis, std::int64_t start, std::int64_t length,
                   Where where = Where::current()) const;
-    Tensor clamp(std::optional<double> low, std::optional<double> high,
+    Tensor clamp(const std::optional<Arg>& low, const std::optional<Arg>& high,
                  Where where = Where::current()) const;
     Tensor pow(const Arg& b) const;
     Tensor maximum(const Arg& b) const;

@@ -17,7 +17,7 @@ namespace sinter::test {
 inline std::vector<Device> devices() {
     if (const char* named = std::getenv("DEVICE"); named != nullptr && *named != '\0')
         return {Device(named)};
-    return {Device("REF")};
+    return {Device("REF"), Device("CPU")};
 }
 
 /// Runs `f` once a device, with it as the default.

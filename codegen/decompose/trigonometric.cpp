@@ -10,12 +10,13 @@ namespace {
 
 constexpr double kHalfPi = 0x1.921fb54442d18p0;
 
-constexpr double kSin32[] = {-0.1666666716337204, 0.008333378471434116, -0.00019852562400046736,
-                             2.826345280482201e-06};
-constexpr double kCos32[] = {0.04166664555668831, -0.0013887297827750444, 2.4430084522464313e-05};
-constexpr double kTan32[] = {0.3333335220813751,   0.1333257108926773,   0.05407097935676575,
-                             0.021222606301307678, 0.010995552875101566, -0.00011876975622726604,
-                             0.004481558687984943};
+constexpr double kSin32[] = {-0.1666666716337204, 0.008333355188369751, -0.00019842687470372766,
+                             2.7285418582323473e-06};
+constexpr double kCos32[] = {0.0416666679084301, -0.0013888938119634986, 2.480644434399437e-05,
+                             -2.747027281202463e-07};
+constexpr double kTan32[] = {0.3333318829536438,    0.13338057696819305,   0.05344828590750694,
+                             0.02459821105003357,   0.0010996480705216527, 0.016045885160565376,
+                             -0.009417244233191013, 0.004920329432934523};
 constexpr double kSin64[] = {
     -0.16666666666666666,    0.008333333333333047,  -0.00019841269840973233, 2.755731908166058e-06,
     -2.5052073384677636e-08, 1.605467568417429e-10, -7.409682327050955e-13,
@@ -25,19 +26,19 @@ constexpr double kCos64[] = {
     2.087672426376859e-09, -1.1467158188806823e-11, 4.607630346863811e-14,
 };
 
-// For |x| < 2^(47 - a): the bits of 2/pi from 2^a down, 29 + 29 + 53 of them. 24 bits of x times 29
-// is exact in f64. Bits above 2^a are left out: times x >= 2^(24 - a), which has no bit below 2^(1
-// - a), they are multiples of 4.
+// For |x| < 2^(48 - a): the bits of 2/pi from 2^a down, 53 and 53 of them. What is left out adds up
+// to less than 2^-58 of a quarter turn. Bits above 2^a are left out: times |x| >= 2^(24 - a), which
+// has no bit below 2^(1 - a), they are multiples of 4 quarter turns.
 struct Window {
     double below;  // applies to |x| below this
-    double high, middle, low;
+    double high, low;
 };
 constexpr Window kTwoOverPi[] = {
-    {0x1p48, 0x1.45f306d000000p-1, 0x1.9391054000000p-30, 0x1.4fe13abe8fa9ap-59},
-    {0x1p71, 0x1.6e4e441000000p-24, 0x1.4a7f09c000000p-54, 0x1.5f47d4d377037p-82},
-    {0x1p94, 0x1.529fc20000000p-52, 0x1.d5f47d4000000p-78, 0x1.a6ee06db14acdp-107},
-    {0x1p117, 0x1.09d5f47000000p-70, 0x1.a9a6ee0000000p-99, 0x1.b6c52b3278872p-129},
-    {kInf, 0x1.f534dd8000000p-96, 0x1.036d8a5000000p-122, 0x1.993c439041fe5p-152},
+    {0x1p49, 0x1.45f306dc9c882p-1, 0x1.4a7f09d5f47d5p-54},
+    {0x1p73, 0x1.b9391054a7f08p-26, 0x1.d5f47d4d37703p-78},
+    {0x1p97, 0x1.529fc2757d1f0p-52, 0x1.4d377036d8a56p-102},
+    {0x1p121, 0x1.3abe8fa9a6ee0p-75, 0x1.b6c52b3278872p-129},
+    {kInf, 0x1.ea69bb81b6c52p-97, 0x1.664f10e4107f9p-150},
 };
 
 constexpr double kShifter = 0x1.8p52;
@@ -57,12 +58,13 @@ Quadrant reduce32(Value x) {
             result = where(size < kTwoOverPi[i].below, kTwoOverPi[i].*part, result);
         return result;
     };
-    const Value high = wide * select(&Window::high);
-    const Value middle = wide * select(&Window::middle);
-    const Value low = wide * select(&Window::low);
-    const Value shifted = (high + middle) + kShifter;
+    // high.high < 2^48, so high.low < 2^-5; the product with low is below 2^-4: |r| < 0.6 quarter
+    // turns.
+    const Exact high = two_product(wide, select(&Window::high));
+    const Value shifted = high.high + kShifter;
     const Value q = shifted - kShifter;
-    const Value r = (((high - q) + middle) + low) * kHalfPi;
+    const Value turns = (high.high - q) + fma(wide, select(&Window::low), high.low);
+    const Value r = turns * kHalfPi;
     return {to_bits(shifted).cast_to(DType::I32), r.cast_to(DType::F32), x.like(0.0)};
 }
 

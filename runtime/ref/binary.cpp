@@ -1,6 +1,7 @@
 // Elementwise functions of two or three sources.
 
 #include <cmath>
+#include <limits>
 
 #include "ref/arithmetic.h"
 #include "ref/elementwise.h"
@@ -19,12 +20,9 @@ namespace fn {
 
 SINTER_REF_BINARY(Add, TakesNumbers, add(a, b));
 SINTER_REF_BINARY(Sub, TakesNumbers, subtract(a, b));
-SINTER_REF_BINARY(Mul, TakesNumbers, multiply(a, b));
 SINTER_REF_BINARY(Div, TakesFloats, a / b);
 SINTER_REF_BINARY(IDiv, TakesIntegers, floor_divide(a, b));
 SINTER_REF_BINARY(Mod, TakesIntegers, floor_modulo(a, b));
-SINTER_REF_BINARY(Max, TakesAll, maximum(a, b));
-SINTER_REF_BINARY(Min, TakesAll, minimum(a, b));
 SINTER_REF_BINARY(Pow, Approximate, std::pow(a, b));
 SINTER_REF_BINARY(Atan2, Approximate, std::atan2(a, b));
 SINTER_REF_BINARY(And, TakesBits, static_cast<T>(a& b));
@@ -34,6 +32,47 @@ SINTER_REF_BINARY(Shl, TakesIntegers, shift_left(a, b));
 SINTER_REF_BINARY(Shr, TakesIntegers, shift_right(a, b));
 
 #undef SINTER_REF_BINARY
+
+// Functions whose result is open in some cases: `open` is what else they may give.
+
+struct Mul : TakesNumbers {
+    template <class T>
+    static T apply(T a, T b) {
+        return multiply(a, b);
+    }
+    /// A product that overflows need not do so where it is added up unrounded.
+    template <class E>
+    static double open(double a, double b) {
+        const double product = a * b;
+        const bool overflows =
+            std::isfinite(a) && std::isfinite(b) &&
+            std::fabs(product) > static_cast<double>(std::numeric_limits<Machine<E>>::max());
+        return overflows ? std::numeric_limits<double>::quiet_NaN() : product;
+    }
+};
+
+/// Of -0 and 0 either may be the larger.
+struct Max : TakesAll {
+    template <class T>
+    static T apply(T a, T b) {
+        return maximum(a, b);
+    }
+    template <class E>
+    static double open(double a, double b) {
+        return a == b ? minimum(a, b) : maximum(a, b);
+    }
+};
+
+struct Min : TakesAll {
+    template <class T>
+    static T apply(T a, T b) {
+        return minimum(a, b);
+    }
+    template <class E>
+    static double open(double a, double b) {
+        return a == b ? maximum(a, b) : minimum(a, b);
+    }
+};
 
 #define SINTER_REF_COMPARE(name, sign) \
     struct name {                      \

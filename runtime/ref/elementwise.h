@@ -79,6 +79,17 @@ Value map_binary(ir::Ref node, Sources src) {
         if constexpr (F::template takes<E>) {
             Value out = allocate_for(node);
             const E *a = src[0]->as<E>(), *b = src[1]->as<E>();
+            if constexpr (is_float_element<E> && requires { F::template open<E>(0.0, 0.0); }) {
+                if (const Noise* noise = Noise::active()) {
+                    E* to = out.fill<E>();
+                    for (std::int64_t i = 0, n = node->numel(); i < n; ++i) {
+                        const bool other = noise->draw(static_cast<std::uint64_t>(i)) < 0;
+                        const double x = load(a[i]), y = load(b[i]);
+                        to[i] = store<E>(other ? F::template open<E>(x, y) : F::apply(x, y));
+                    }
+                    return out;
+                }
+            }
             fill_each<F>(node, out.fill<E>(),
                          [&](std::int64_t i) { return F::apply(load(a[i]), load(b[i])); });
             return out;

@@ -83,7 +83,6 @@ void add_products(std::vector<Row>& all) {
                    [](const Call& c) { return sn::dot(c.arg(0), c.arg(1)); }});
     all.push_back({"outer", [](Maker& m) { return vectors(m, false); },
                    [](const Call& c) { return sn::outer(c.arg(0), c.arg(1)); }});
-#if __has_include(<sinter/autograd.h>)
     // Gradients refuse inputs that turn out not to reach the loss: what the rows hold to reach it
     // is an estimate.
     all.push_back({"gradient", [](Maker& m) { return make_gradient(m, false); },
@@ -94,9 +93,6 @@ void add_products(std::vector<Row>& all) {
                    [](const Call& c) { return sn::vjp(c.tensor(0), c.tensor(1), c.tensor(2)); }});
     all.back().weight = 8;
     all.back().may_refuse = true;
-#else
-    (void)make_gradient;
-#endif
 }
 
 }  // namespace fuzz

@@ -55,6 +55,8 @@ const std::vector<Row>& rows() {
         add_create(rows);
         add_index(rows);
         add_products(rows);
+        add_network(rows);
+        add_random(rows);
         add_in_place(rows);
         return rows;
     }();

@@ -67,6 +67,8 @@ void add_reduce(std::vector<Row>& all);
 void add_create(std::vector<Row>& all);
 void add_index(std::vector<Row>& all);
 void add_products(std::vector<Row>& all);
+void add_network(std::vector<Row>& all);
+void add_random(std::vector<Row>& all);
 void add_in_place(std::vector<Row>& all);
 
 /// C++ text.

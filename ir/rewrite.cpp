@@ -143,6 +143,7 @@ public:
     }
 
     ~Engine() {
+        if (tracing_) print_rule_trace_at_exit();
         for (std::size_t i = 0; i < counts_.size(); ++i) {
             RuleStats* stats = rules_.rules()[i].stats();
             stats->tries += counts_[i].tries;

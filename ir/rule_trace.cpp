@@ -1,13 +1,15 @@
 #include "rule_trace.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <iomanip>
+#include <iostream>
 #include <map>
 #include <memory>
 #include <mutex>
-#include <ostream>
 #include <vector>
 
+#include <sinter/ir/env.h>
 #include <sinter/ir/rewrite.h>
 
 namespace sinter::ir {
@@ -35,6 +37,16 @@ RuleStats* rule_stats(const std::string& text) {
         entry->text = text;
     }
     return entry.get();
+}
+
+void print_rule_trace_at_exit() {
+    static const bool registered = [] {
+        std::atexit([] {
+            if (env::debug() >= 5) print_rule_trace(std::cerr);
+        });
+        return true;
+    }();
+    (void)registered;
 }
 
 void print_rule_trace(std::ostream& os) {

@@ -1,6 +1,7 @@
 #include <sinter/ir/spec.h>
 
 #include <array>
+#include <cstdio>
 #include <vector>
 
 #include <sinter/ir/env.h>
@@ -102,6 +103,14 @@ void check_spec(Level level, std::span<const Ref> roots, std::string_view pass) 
                 broken(level, pass, node, row->says + " (" + place(row->where) + ")");
     }
     if (level != Level::Tensor) check_ranges(level, order, pass);
+}
+
+void establishes(Level level, std::span<const Ref> roots, std::string_view pass) {
+    if (env::debug() >= 5) {
+        const std::string text = "--- after " + std::string(pass) + "\n" + to_text(roots);
+        std::fwrite(text.data(), 1, text.size(), stderr);  // at once: kernels compile in parallel
+    }
+    if (checks_spec()) check_spec(level, roots, pass);
 }
 
 bool checks_spec() {

@@ -121,8 +121,8 @@ enum class Mode {
 
 /// The graphs of `roots` with the rules applied until none matches, in either mode; memoised on
 /// node identity, so equal nodes are rewritten once. Iterative: depth is no limit. Throws
-/// InternalError, naming the rules, if they go in circles (a node was rewritten `kRewriteLimit`
-/// times in a row).
+/// InternalError, naming the rules, if they go in circles: a node was rewritten `kRewriteLimit`
+/// times in a row, or far more rewrites were made than there are nodes.
 std::vector<Ref> rewrite(Arena& arena, std::span<const Ref> roots, const RewriteRules& rules,
                          Mode mode = Mode::BottomUp);
 Ref rewrite(Arena& arena, Ref root, const RewriteRules& rules, Mode mode = Mode::BottomUp);
@@ -130,7 +130,8 @@ Ref rewrite(Arena& arena, Ref root, const RewriteRules& rules, Mode mode = Mode:
 inline constexpr std::uint32_t kRewriteLimit = 2000;
 
 /// Every rule that was tried while DEBUG >= 5, with its place, matches and time; slowest first. The
-/// counters are a process-wide registry, written at the end of each rewrite by any thread.
+/// counters are a process-wide registry, written at the end of each rewrite by any thread. At
+/// DEBUG=5 it is printed to stderr when the process ends.
 void print_rule_trace(std::ostream& os);
 
 }  // namespace sinter::ir

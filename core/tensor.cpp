@@ -136,11 +136,14 @@ void Tensor::realize(std::span<Tensor> tensors, Where where) {
 void Tensor::realize(std::span<Tensor* const> tensors, Where where) {
     const Call call("realize", where);
     std::vector<UOp> roots;
+    std::vector<std::uint32_t> replaced;  // by root: the handles that move to the result below
     roots.reserve(tensors.size());
-    for (const Tensor* t : tensors) roots.push_back(t->node(where));
+    for (const Tensor* t : tensors) {
+        roots.push_back(t->node(where));
+        replaced.push_back(t->leaf_ ? 2 : 1);
+    }
     try {
-        // A root's handles are this one and the Tensor's own; both go.
-        runtime::realize(roots, 2);
+        runtime::realize(roots, replaced);
     } catch (const IndexError& error) {
         fail<IndexError>(error.what());
     }

@@ -9,8 +9,7 @@
 
 namespace sinter::runtime {
 
-const char* const kPasses =
-    "function(sroa,early-cse,instcombine<no-verify-fixpoint>,simplifycfg,loop-mssa(licm))";
+const char* const kPasses = "function(early-cse,loop-mssa(licm))";
 
 namespace {
 

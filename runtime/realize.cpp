@@ -23,13 +23,28 @@ void attach_buffer(ir::Ref node, std::shared_ptr<Memory> memory) {
 }
 
 // Roots that have yet to be computed, each once.
-std::vector<ir::Ref> unfinished(std::span<const ir::UOp> roots) {
+std::vector<Root> unfinished(std::span<const ir::UOp> roots,
+                             std::span<const std::uint32_t> replaced) {
+    std::vector<Root> result;
+    result.reserve(roots.size());
+    ir::RefMap<std::size_t> places(roots.size());
+    for (std::size_t i = 0; i < roots.size(); ++i) {
+        ir::Ref node = roots[i].get();
+        if (in_memory(node)) continue;
+        if (!places.contains(node)) {
+            places[node] = result.size();
+            // Handles elsewhere are counted once, since two roots may tell of the same one.
+            result.push_back({node, replaced.empty() ? 0 : replaced[i]});
+        }
+        if (!replaced.empty()) ++result[places[node]].released;
+    }
+    return result;
+}
+
+std::vector<ir::Ref> nodes_of(std::span<const Root> roots) {
     std::vector<ir::Ref> nodes;
     nodes.reserve(roots.size());
-    ir::RefMap<bool> met(roots.size());
-    for (const ir::UOp& root : roots)
-        if (!in_memory(root.get()) && !std::exchange(met[root.get()], true))
-            nodes.push_back(root.get());
+    for (const Root& root : roots) nodes.push_back(root.node);
     return nodes;
 }
 
@@ -44,7 +59,7 @@ DeviceId device_of(const Scan& graph) {
     return cpu ? DeviceId::CPU : ref ? DeviceId::REF : default_device();
 }
 
-void compute(std::span<const ir::Ref> roots, std::uint32_t handles);
+void compute(std::span<const Root> roots);
 
 // Copies are done before the rest: level by level, since a copy may stand above another. All that
 // one level needs is computed together.
@@ -60,15 +75,15 @@ void make_copies(const Scan& graph) {
         levels[node] = level;
     }
     for (const auto& [level, copies] : by_level) {
-        std::map<DeviceId, std::vector<ir::Ref>> sources;  // to compute, by where
+        std::map<DeviceId, std::vector<Root>> sources;  // to compute, by where
         for (ir::Ref copy : copies) {
             ir::Ref source = copy->src(0);
             if (in_memory(source)) continue;
             auto& group = sources[device_of(scan(std::span<const ir::Ref>(&source, 1)))];
-            if (std::find(group.begin(), group.end(), source) == group.end())
-                group.push_back(source);
+            const auto is_source = [&](const Root& root) { return root.node == source; };
+            if (std::none_of(group.begin(), group.end(), is_source)) group.push_back({source});
         }
-        for (const auto& [device, group] : sources) compute(group, 0);
+        for (const auto& [device, group] : sources) compute(group);
         for (ir::Ref copy : copies) {
             const auto to = static_cast<DeviceId>(copy->arg(0));
             const std::shared_ptr<Memory>& from = memory_behind(copy->src(0));
@@ -93,12 +108,12 @@ void compute_on_ref(std::span<const ir::Ref> roots) {
         roots[i]->attach(std::make_unique<Realized>(std::move(buffers[i])));
 }
 
-void compute_on_cpu(const Scan& graph, std::span<const ir::Ref> roots, std::uint32_t handles) {
+void compute_on_cpu(const Scan& graph, std::span<const Root> targets) {
+    const std::vector<ir::Ref> roots = nodes_of(targets);
     schedule::Normalised form = schedule::normalise(
         roots, [](ir::Ref node) { return in_memory(node) ? buffer_of(node) : nullptr; });
     std::vector<bool> may_overwrite(form.inputs.size(), false);
-    if (graph.has_assign && handles > 0)
-        may_overwrite = overwritable(graph, roots, form.inputs, handles);
+    if (graph.has_assign) may_overwrite = overwritable(graph, targets, form.inputs);
     std::vector<std::shared_ptr<Memory>> inputs;
     inputs.reserve(form.inputs.size());
     for (ir::Ref input : form.inputs) inputs.push_back(memory_behind(input));
@@ -111,28 +126,30 @@ void compute_on_cpu(const Scan& graph, std::span<const ir::Ref> roots, std::uint
     for (std::size_t i = 0; i < roots.size(); ++i) attach_buffer(roots[i], std::move(outputs[i]));
 }
 
-// `handles`: owners of each root that let go of it afterwards.
-void compute(std::span<const ir::Ref> roots, std::uint32_t handles) {
-    Scan graph = scan(roots);
+void compute(std::span<const Root> roots) {
+    Scan graph = scan(nodes_of(roots));
     if (!graph.copies.empty()) {
         make_copies(graph);
-        std::vector<ir::Ref> left;
-        for (ir::Ref root : roots)
-            if (!in_memory(root)) left.push_back(root);
+        std::vector<Root> left;
+        for (const Root& root : roots)
+            if (!in_memory(root.node)) left.push_back(root);
         if (left.empty()) return;
-        return compute(left, handles);  // once: no copies are left
+        return compute(left);  // once: no copies are left
     }
     if (device_of(graph) == DeviceId::REF)
-        compute_on_ref(roots);
+        compute_on_ref(nodes_of(roots));
     else
-        compute_on_cpu(graph, roots, handles);
+        compute_on_cpu(graph, roots);
 }
 
 }  // namespace
 
-void realize(std::span<const ir::UOp> roots, std::uint32_t given_up) {
-    const std::vector<ir::Ref> nodes = unfinished(roots);
-    if (!nodes.empty()) compute(nodes, given_up);
+void realize(std::span<const ir::UOp> roots, std::span<const std::uint32_t> replaced) {
+    if (!replaced.empty() && replaced.size() != roots.size())
+        throw InternalError("realize: counts of handles for " + std::to_string(replaced.size()) +
+                            " of " + std::to_string(roots.size()) + " roots");
+    const std::vector<Root> targets = unfinished(roots, replaced);
+    if (!targets.empty()) compute(targets);
 }
 
 Stats stats() {

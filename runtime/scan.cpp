@@ -59,8 +59,8 @@ std::uint32_t owners_of(ir::Ref node) { return ir::UOp::share(node).use_count() 
 
 }  // namespace
 
-std::vector<bool> overwritable(const Scan& graph, std::span<const ir::Ref> roots,
-                               std::span<const ir::Ref> inputs, std::uint32_t handles) {
+std::vector<bool> overwritable(const Scan& graph, std::span<const Root> roots,
+                               std::span<const ir::Ref> inputs) {
     struct Use {
         std::uint32_t owners = 0;  // that are accounted for
         bool needed = false;  // somebody may ask for it, or for something made of it, after the run
@@ -72,7 +72,7 @@ std::vector<bool> overwritable(const Scan& graph, std::span<const ir::Ref> roots
         for (ir::Ref source : node->src()) ++uses[source].owners;
         if (node->is(ir::Op::Assign)) uses[node->src(0)].target = true;
     }
-    for (ir::Ref root : roots) uses[root].owners += handles;
+    for (const Root& root : roots) uses[root.node].owners += root.released;
     // Users before their sources.
     for (std::size_t i = graph.nodes.size(); i-- > 0;) {
         ir::Ref node = graph.nodes[i];

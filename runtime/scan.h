@@ -29,11 +29,16 @@ ir::Ref buffer_of(ir::Ref node);
 /// The memory behind it. Throws InternalError for a Buffer without storage.
 const std::shared_ptr<Memory>& memory_behind(ir::Ref node);
 
+/// A root, and how many of its owners let go of it after the run.
+struct Root {
+    ir::Ref node;
+    std::uint32_t released = 0;
+};
+
 /// By input: whether a run may write over its memory, because after the run nobody can ask for what
 /// it held. That is so if every owner of the buffer, and of every node of the graph that depends on
-/// it, is in the graph itself, or is a handle of a root that is given up (`handles` a root, with
-/// those of the caller's span). Asked of targets of assignments alone.
-std::vector<bool> overwritable(const Scan& graph, std::span<const ir::Ref> roots,
-                               std::span<const ir::Ref> inputs, std::uint32_t handles);
+/// it, is in the graph itself or lets go of a root. Asked of targets of assignments alone.
+std::vector<bool> overwritable(const Scan& graph, std::span<const Root> roots,
+                               std::span<const ir::Ref> inputs);
 
 }  // namespace sinter::runtime

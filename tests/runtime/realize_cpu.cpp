@@ -168,7 +168,7 @@ TEST_CASE("an assignment whose target nobody else owns is written in place") {
     const void* memory = address_of(target);
     UOp roots[] = {ir::assign(target, add(target, full_like(target, 1)))};
     target = UOp();
-    realize(roots, 1);
+    realize(roots, std::vector<std::uint32_t>(std::size(roots), 0));
     CHECK(values_of(roots[0]) == std::vector<float>{2, 3, 4});
     CHECK(address_of(roots[0]) == memory);
 }
@@ -180,7 +180,7 @@ TEST_CASE("an assignment never changes what somebody can still ask for") {
     SUBCASE("the buffer itself") {
         const UOp target = floats({1, 2, 3});
         UOp roots[] = {increment(target)};
-        realize(roots, 1);
+        realize(roots, std::vector<std::uint32_t>(std::size(roots), 0));
         CHECK(values_of(roots[0]) == std::vector<float>{2, 3, 4});
         CHECK(values_of(target) == std::vector<float>{1, 2, 3});
     }
@@ -189,7 +189,7 @@ TEST_CASE("an assignment never changes what somebody can still ask for") {
         const UOp later = mul(target, target);
         UOp roots[] = {increment(target)};
         target = UOp();
-        realize(roots, 1);
+        realize(roots, std::vector<std::uint32_t>(std::size(roots), 0));
         CHECK(values_of(roots[0]) == std::vector<float>{2, 3, 4});
         realize_one(later);
         CHECK(values_of(later) == std::vector<float>{1, 4, 9});
@@ -199,10 +199,20 @@ TEST_CASE("an assignment never changes what somebody can still ask for") {
         const UOp loss = mul(target, target);
         UOp roots[] = {increment(target), loss};
         target = UOp();
-        realize(roots, 1);
+        realize(roots, std::vector<std::uint32_t>(std::size(roots), 0));
         CHECK(values_of(roots[0]) == std::vector<float>{2, 3, 4});
         CHECK(values_of(loss->src(0) ? UOp::share(loss->src(0)) : UOp()) ==
               std::vector<float>{1, 2, 3});
+    }
+    SUBCASE("a copy of the assignment's handle, through whose history a gradient would read it") {
+        UOp target = floats({1, 2, 3});
+        UOp roots[] = {increment(target)};
+        const UOp copy = roots[0];
+        const void* memory = address_of(target);
+        target = UOp();
+        realize(roots, std::vector<std::uint32_t>(std::size(roots), 0));
+        CHECK(values_of(copy) == std::vector<float>{2, 3, 4});
+        CHECK(address_of(copy) != memory);
     }
     SUBCASE("another buffer over the same memory") {
         UOp target = floats({1, 2, 3});
@@ -212,7 +222,7 @@ TEST_CASE("an assignment never changes what somebody can still ask for") {
         const UOp kept = realized(view);
         UOp roots[] = {increment(target)};
         target = UOp();
-        realize(roots, 1);
+        realize(roots, std::vector<std::uint32_t>(std::size(roots), 0));
         CHECK(values_of(kept) == std::vector<float>{1, 2, 3});
     }
 }

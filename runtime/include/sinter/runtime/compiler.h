@@ -12,7 +12,8 @@
 namespace sinter::runtime {
 
 /// The passes run over a kernel. Codegen writes vectors, unrolling and register tiles itself, so
-/// what is left to do is to tidy its address arithmetic.
+/// what is left to do is little: sroa, instcombine and simplifycfg beside these made no kernel
+/// faster, and cost up to 1.2 ms of a kernel's compile.
 extern const char* const kPasses;
 
 /// Compiles IR text to the bytes of a relocatable object. Throws BackendError with LLVM's message

@@ -70,11 +70,11 @@ ir::UOp realized(const ir::UOp& node);
 /// none), so that afterwards realized(root) holds. Throws IndexError, OutOfMemoryError,
 /// DeviceError, …; what was realized before stays valid. Any number of threads may call it.
 ///
-/// `given_up` says how many handles of each root, those in `roots` included, are let go of by the
-/// caller afterwards and replaced by realized(root). Only where that leaves nobody who could ask
-/// for what the target of an Assign held, now or by way of a gradient, is the target's memory
-/// written in place.
-void realize(std::span<const ir::UOp> roots, std::uint32_t given_up = 0);
+/// `replaced`, if given, says by root how many handles of it besides those in `roots` the caller
+/// replaces by realized(root) afterwards; and that the handles in `roots` go too. Only where that
+/// leaves nobody who could ask for what the target of an Assign held, now or by way of a gradient,
+/// is the target's memory written in place.
+void realize(std::span<const ir::UOp> roots, std::span<const std::uint32_t> replaced = {});
 
 /// The storage of a Buffer node. Throws InternalError for other nodes.
 const Memory& memory_of(const ir::UOp& buffer);

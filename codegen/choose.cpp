@@ -1,6 +1,7 @@
 #include "choose.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
 
@@ -84,8 +85,8 @@ double tile_cost(const Analysis& a, const Reducing& r, std::int64_t v, std::int6
         accumulators +
         (accumulators > t.vectors ? std::min(widest, static_cast<double>(t.vectors * t.j)) : 1) + 2;
     if (live > target.vector_registers - 2) return INFINITY;
-    // Two multiply-adds and two loads a cycle; a chain of dependent additions takes four cycles a step; and loads that
-    // miss the nearest cache are not free beside the arithmetic.
+    // Two multiply-adds and two loads a cycle; a chain of dependent additions takes four cycles a
+    // step; and loads that miss the nearest cache are not free beside the arithmetic.
     const double cycles = std::max({accumulators / 2.0, loads / 2.0, 4.0}) + loads * kLoadCycles;
     double waste = block_waste(a.size(v), t.vectors * lanes);
     if (ri >= 0) waste *= block_waste(a.size(ri), t.i);
@@ -219,13 +220,16 @@ Placed apply(Form& form, const Plan& plan) {
     // Serial ranges by the longest stride that memory is walked with; ordered ones innermost among
     // equals.
     const Analysis after = analyse(form.sink());
-    std::vector<std::pair<std::pair<int, std::int64_t>, std::int64_t>> serial;
+    std::vector<std::pair<std::array<std::int64_t, 3>, std::int64_t>> serial;
+    std::uint64_t masked = 0;
+    for (const MemoryAccess& m : after.accesses)
+        if (!m.is_store) masked |= m.node->src(2)->ranges();
     for (std::int64_t n : after.numbers) {
         if (ir::role_of(after.range[n]) != Role::Serial) continue;
         std::int64_t longest = 0;
         for (const MemoryAccess& m : after.accesses)
             longest = std::max(longest, std::abs(m.stride[n]));
-        serial.push_back({{has(after.ordered, n) ? 1 : 0, -longest}, n});
+        serial.push_back({{has(after.ordered, n), !has(masked, n), -longest}, n});
     }
     std::ranges::stable_sort(serial);
     for (const auto& [key, n] : serial) result.order.push_back(n);

@@ -9,6 +9,7 @@
 #include "choose.h"
 #include "linearize.h"
 #include "llvm.h"
+#include "masks.h"
 #include "phases.h"
 
 namespace sinter::codegen {
@@ -126,6 +127,7 @@ Program lower(Ref sink, const std::string& name, const Target& target) {
     ir::establishes(ir::Level::Kernel, sink, "scheduling");
     Arena arena;
     sink = spell_out_combining(arena, sink);
+    sink = gather_masks(arena, sink);
     sink = decompose(arena, sink, target);
     Form form(arena, sink);
     const bool plain = ir::env::flag("NOOPT");

@@ -97,8 +97,10 @@ std::vector<SpecRow> common_rows() {
                        n->src(1)->dtype() == DType::Index && n->src(2)->dtype() == DType::Bool &&
                        is_ranges(n->src().subspan(3));
             }),
-        row(Op::Load, "the memory's dtype, and the bits of a fill",
-            [](Ref n) { return args(n, 1) && n->dtype() == n->src(0)->dtype(); }),
+        row(Op::Load, "the memory's dtype, the bits of a fill, whether it may be read anyway",
+            [](Ref n) {
+                return (args(n, 1) || args(n, 2)) && n->dtype() == n->src(0)->dtype();
+            }),
         row(Op::Reduce, "a value and the ranges it closes",
             [](Ref n) {
                 return values_then_ranges(n, 1) && kind_up_to(n->arg(0), ReduceKind::Min);

@@ -175,7 +175,9 @@ Ref Lowering::combine(const Key& key, std::span<const Ref> src) {
     const DType dt = g_.dtype(n);
     if (plan_.is_loaded(n, kernel_)) {
         if (key.filled && key.valid->vmax() == 0) return a_.constant_bits(dt, key.fill);
-        return ir::load(a_, memory(n), at(key.tuple, n), key.valid, key.fill);
+        const Ref index = at(key.tuple, n);
+        const bool readable = index->vmin() >= 0 && index->vmax() < g_.numel(n);
+        return ir::load(a_, memory(n), index, key.valid, key.fill, readable);
     }
     switch (op) {
         case Op::Const:

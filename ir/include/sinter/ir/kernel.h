@@ -43,9 +43,16 @@ inline Ref variable(Arena& a, DType dtype, std::int64_t slot, std::int64_t vmin,
 inline Ref param(Arena& a, DType dtype, std::int64_t slot) {
     return a.make(Op::Param, dtype, {}, {slot});
 }
-inline Ref load(Arena& a, Ref memory, Ref index, Ref valid, std::int64_t fill_bits = 0) {
-    return a.make(Op::Load, memory->dtype(), {memory, index, valid}, {fill_bits});
+/// `readable`: the index lies within the memory even where `valid` is false, so it may be read
+/// anyway.
+inline Ref load(Arena& a, Ref memory, Ref index, Ref valid, std::int64_t fill_bits = 0,
+                bool readable = false) {
+    const std::int64_t args[] = {fill_bits, 1};
+    const Ref src[] = {memory, index, valid};
+    return a.make(Op::Load, memory->dtype(), src,
+                  std::span<const std::int64_t>(args, readable && valid->vmin() == 0 ? 2 : 1));
 }
+inline bool is_readable(Ref load) { return load->args().size() > 1 && load->arg(1) != 0; }
 inline Ref store(Arena& a, Ref memory, Ref index, Ref value, Ref valid,
                  std::int64_t mode = kPlainStore) {
     return a.make(Op::Store, DType::None, {memory, index, value, valid}, {mode});

@@ -9,7 +9,7 @@ namespace sinter {
 
 struct MaxPoolOptions {
     std::optional<PerAxis> stride = std::nullopt;  ///< the kernel's size where none is named
-    PerAxis padding = 0;            ///< at most half the kernel; never the largest
+    PerAxis padding = 0;                           ///< at most half the kernel; never the largest
     PerAxis dilation = 1;
     bool ceil_mode = false;  ///< a last window may hang over the end
 };
@@ -21,7 +21,7 @@ struct AvgPoolOptions {
     std::optional<PerAxis> stride = std::nullopt;
     PerAxis padding = 0;
     bool ceil_mode = false;
-    bool count_include_pad = true;        ///< padding counts as zeros, else not at all
+    bool count_include_pad = true;  ///< padding counts as zeros, else not at all
     std::optional<std::int64_t> divisor = std::nullopt;  ///< divides by this instead of the count
 };
 Tensor avg_pool1d(const Arg& x, const PerAxis& kernel, const AvgPoolOptions& options = {});

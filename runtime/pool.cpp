@@ -6,14 +6,13 @@
 #include <unistd.h>
 
 #include <chrono>
-#include <cstdlib>
 #include <exception>
 #include <mutex>
 #include <thread>
 #include <utility>
 #include <vector>
 
-#include <sinter/ir/error.h>
+#include <sinter/runtime/allocator.h>
 #include <sinter/runtime/target.h>
 
 namespace sinter::runtime {
@@ -191,24 +190,24 @@ struct Scratch {
     void* data = nullptr;
     std::size_t bytes = 0;
     Scratch() = default;
-    ~Scratch() { std::free(data); }
+    ~Scratch() { release(); }
     Scratch(const Scratch&) = delete;
     Scratch& operator=(const Scratch&) = delete;
+
+    void release() {
+        if (data != nullptr) Allocator::instance().free(std::exchange(data, nullptr), bytes);
+        bytes = 0;
+    }
 };
 thread_local Scratch scratch;
 
 }  // namespace
 
 void* thread_scratch(std::size_t bytes) {
-    if (bytes <= scratch.bytes) return scratch.data;
-    const std::size_t rounded = (bytes + 4095) / 4096 * 4096;
-    std::free(std::exchange(scratch.data, nullptr));
-    scratch.bytes = 0;
-    scratch.data = rounded < bytes ? nullptr : std::aligned_alloc(64, rounded);
-    if (scratch.data == nullptr)
-        throw OutOfMemoryError("no memory for " + std::to_string(bytes) +
-                               " bytes of a thread's scratch");
-    scratch.bytes = rounded;
+    if (scratch.data != nullptr && bytes <= scratch.bytes) return scratch.data;
+    scratch.release();
+    scratch.data = Allocator::instance().allocate(bytes);
+    scratch.bytes = bytes;
     return scratch.data;
 }
 

@@ -124,7 +124,7 @@ std::span<const Ref> Expansion::closed_ranges(std::uint32_t kernel, Id n, TupleI
     };
     const std::span<const std::int64_t> from = graph_.shape(graph_.src(n, 0));
     if (graph_.op(n) == Op::Fold) {
-        close(from.back());
+        close(fold_length(graph_, n));
     } else {
         for (std::int64_t axis : graph_.args(n).subspan(1))
             close(from[static_cast<std::size_t>(axis)]);
@@ -184,13 +184,23 @@ void Expansion::reads(std::uint32_t kernel, Id n, TupleId at, Ref valid, std::ve
             const std::int64_t starts = graph_.shape(graph_.src(n, 0))[axis];
             const std::span<const Ref> index = tuple(at);
             std::vector<Ref> inner(index.begin(), index.end());
-            const Ref k = closed.empty() ? index_.constant(0) : closed[0];
+            const Ref t = closed.empty() ? index_.constant(0) : closed[0];
             // Window start i covers position p by its element k where i·step = p - k·dilation.
+            // Neighbouring elements (dilation 1) do so for k = p mod step + t·step, i = p div step
+            // - t alone.
+            const bool dense = dilation == 1;
+            const Ref k =
+                dense ? index_.add(index_.mod(index[axis], step), index_.mul(t, step)) : t;
             const Ref q = index_.sub(index[axis], index_.mul(k, dilation));
-            inner[axis] = index_.div(q, step);
+            inner[axis] =
+                dense ? index_.sub(index_.div(index[axis], step), t) : index_.div(q, step);
             inner.push_back(k);
-            Ref there = index_.within(q, 0, (starts - 1) * step + 1);
-            there = index_.both(there, index_.is_zero(index_.mod(q, step)));
+            Ref there = index_.within(inner[axis], 0, starts);
+            if (dense)
+                there =
+                    index_.both(there, index_.within(k, 0, graph_.shape(graph_.src(n, 0)).back()));
+            else
+                there = index_.both(there, index_.is_zero(index_.mod(q, step)));
             out.push_back({graph_.src(n, 0), intern(inner), index_.both(valid, there)});
             return;
         }

@@ -141,13 +141,19 @@ Id Graph::append(Entry entry, std::span<const Id> sources) {
     return id;
 }
 
+std::int64_t fold_length(const Graph& graph, Id n) {
+    const std::int64_t elements = graph.shape(graph.src(n, 0)).back(), step = graph.arg(n, 2),
+                       dilation = graph.arg(n, 3);
+    return dilation == 1 ? (elements + step - 1) / step : elements;
+}
+
 std::int64_t reduction_length(const Graph& graph, Id n) {
     switch (graph.op(n)) {
         case Op::Reduce:
         case Op::ArgReduce:
             return graph.numel(graph.src(n, 0)) / std::max<std::int64_t>(1, graph.numel(n));
         case Op::Fold:
-            return graph.shape(graph.src(n, 0)).back();
+            return fold_length(graph, n);
         default:
             return 1;
     }

@@ -61,6 +61,9 @@ private:
     std::vector<Id> roots_;
 };
 
+/// How many window elements may cover one position of the Fold `n`.
+std::int64_t fold_length(const Graph& graph, Id n);
+
 /// How many times along `axis` a reduction goes: Π sizes of the reduced axes (Fold: of the window).
 std::int64_t reduction_length(const Graph& graph, Id n);
 

@@ -14,7 +14,7 @@ struct Task {
     std::uint32_t kernel;
     bool segmentable;
     Segment segment;
-    std::vector<std::uint32_t> after;   ///< tasks that must have run
+    std::vector<std::uint32_t> after;  ///< tasks that must have run
 };
 
 /// Every task after those it needs; in the order of the program as far as that leaves a choice, but

@@ -69,6 +69,13 @@ UOp div(const UOp& a, const UOp& b) { return ir::binary(Op::Div, a, b); }
 UOp lt(const UOp& a, const UOp& b) { return ir::binary(Op::Lt, a, b); }
 UOp ne(const UOp& a, const UOp& b) { return ir::binary(Op::Ne, a, b); }
 
+// |x| for functions that are smooth at 0: a choice, as the gradient of Abs at 0 would be 0. The sum
+// takes the sign of -0.
+UOp magnitude(const UOp& x) {
+    const UOp zero = like(x, 0);
+    return add(ir::where(lt(x, zero), ir::unary(Op::Neg, x), x), zero);
+}
+
 UOp is_infinite(const UOp& x) {
     return ir::binary(Op::Eq, ir::unary(Op::Abs, x),
                       like(x, std::numeric_limits<double>::infinity()));
@@ -232,8 +239,8 @@ Tensor hypot(const Arg& a, const Arg& b) {
     Call call("hypot", a);
     const Two two = match(call, a, b, true);
     // Scaled by the larger operand so that squares neither overflow nor vanish.
-    const UOp x = ir::unary(Op::Abs, two.a), y = ir::unary(Op::Abs, two.b);
-    const UOp big = ir::binary(Op::Max, x, y), small = ir::binary(Op::Min, x, y);
+    const UOp x = magnitude(two.a), y = magnitude(two.b), less = lt(x, y);
+    const UOp big = ir::where(less, y, x), small = ir::where(less, x, y);
     const UOp zero = like(x, 0), infinity = like(x, INFINITY);
     const UOp ratio = div(small, ir::where(ir::binary(Op::Eq, big, zero), like(x, 1), big));
     const UOp length = mul(big, ir::unary(Op::Sqrt, add(like(x, 1), mul(ratio, ratio))));
@@ -376,8 +383,9 @@ Tensor clamp(const Arg& x, const std::optional<Arg>& low, const std::optional<Ar
     Call call("clamp", x);
     if (!low && !high) fail<ValueError>("needs a lower or an upper bound");
     Tensor out = call.wrap(call.node(x));
-    if (low) out = maximum(out, *low);
-    if (high) out = minimum(out, *high);
+    // At a bound the gradient is whole, not half as that of a tie; a bound that is NaN stays.
+    if (low) out = where(ge(out, *low), out, maximum(out, *low));
+    if (high) out = where(le(out, *high), out, minimum(out, *high));
     return out;
 }
 
@@ -474,7 +482,7 @@ Tensor asinh(const Arg& x) {
     Call call("asinh", x);
     // sign(x) * log1p(|x| + x² / (1 + sqrt(1 + x²))): no cancellation near 0; big |x|, whose square
     // overflows: log(2|x|).
-    const UOp value = call.float_node(x), m = ir::unary(Op::Abs, value), one = like(value, 1);
+    const UOp value = call.float_node(x), m = magnitude(value), one = like(value, 1);
     const UOp far = ir::binary(Op::Lt, like(value, 128), m);
     const UOp near = ir::where(far, one, m), square = mul(near, near);
     const UOp low = ir::unary(
@@ -504,7 +512,7 @@ Tensor acosh(const Arg& x) {
 Tensor atanh(const Arg& x) {
     Call call("atanh", x);
     // log1p(2x / (1 - x)) / 2
-    const UOp value = call.float_node(x), m = ir::unary(Op::Abs, value);
+    const UOp value = call.float_node(x), m = magnitude(value);
     const UOp ratio = div(mul(like(value, 2), m), sub(like(value, 1), m));
     const UOp half = mul(like(value, 0.5), ir::unary(Op::Log1p, ratio));
     return call.wrap(ir::where(lt(value, like(value, 0)), ir::unary(Op::Neg, half), half));

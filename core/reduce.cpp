@@ -207,7 +207,7 @@ Tensor norm(const Arg& x, double p, const Axes& axes, bool keepdim) {
     Call call("norm", x);
     const UOp value = call.float_node(x);
     const ir::Shape which = checked_axes(axes, value);
-    const UOp size = ir::unary(Op::Abs, ir::cast(value, wide_float(value->dtype())));
+    const UOp wide = ir::cast(value, wide_float(value->dtype())), size = ir::unary(Op::Abs, wide);
     auto done = [&](const UOp& out) {
         return call.wrap(finish(ir::cast(out, value->dtype()), which, keepdim));
     };
@@ -217,9 +217,16 @@ Tensor norm(const Arg& x, double p, const Axes& axes, bool keepdim) {
     }
     if (p == 0) return done(sum_of(ir::cast(ir::cast(size, boolean), size->dtype()), which));
     if (p == 1) return done(sum_of(size, which));
-    if (p == 2) return done(ir::unary(Op::Sqrt, sum_of(ir::binary(Op::Mul, size, size), which)));
-    const UOp s = sum_of(ir::binary(Op::Pow, size, like(size, p)), which);
-    return done(ir::binary(Op::Pow, s, like(s, 1 / p)));
+    // Of nothing but zeros the root has no slope; 0 is taken, and no infinity met.
+    const auto root = [&](const UOp& s, auto&& f) {
+        const UOp flat = ir::binary(Op::Eq, s, like(s, 0));
+        return ir::where(flat, s, f(ir::where(flat, like(s, 1), s)));
+    };
+    if (p == 2)
+        return done(root(sum_of(ir::binary(Op::Mul, wide, wide), which),
+                         [](const UOp& s) { return ir::unary(Op::Sqrt, s); }));
+    return done(root(sum_of(ir::binary(Op::Pow, size, like(size, p)), which),
+                     [&](const UOp& s) { return ir::binary(Op::Pow, s, like(s, 1 / p)); }));
 }
 
 namespace {

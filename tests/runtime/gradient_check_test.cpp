@@ -121,6 +121,40 @@ TEST_CASE("every op's gradient, and that of its gradient, agrees with finite dif
     }
 }
 
+TEST_CASE("every op's gradient, and that of its gradient, is the same on the CPU as on REF") {
+    for (const Case& test : gradient_cases::all_cases()) {
+        if (test.op == Op::Copy) continue;  // to REF: nothing to compare
+        CAPTURE(test.name);
+        std::mt19937_64 random(11);
+        const std::vector<UOp> sources = make_sources(test, random, f32);
+        const UOp loss = weighted_sum(std::vector<UOp>{test.apply(sources)}, random);
+        std::vector<UOp> roots{loss};
+        for (int order = 0; order < 2; ++order) {
+            const UOp scalar = order == 0 ? loss : weighted_sum(roots, random);
+            const std::vector<bool> reached = ir::reaches(scalar, sources);
+            std::vector<UOp> inputs;
+            for (std::size_t s = 0; s < sources.size(); ++s) {
+                if (reached[s]) inputs.push_back(sources[s]);
+            }
+            if (order == 0) roots.clear();
+            for (const UOp& g : ir::gradient(scalar, inputs)) roots.push_back(g);
+        }
+        const std::vector<UOp> expected = runtime::ref::evaluate(roots);
+        runtime::realize(roots);
+        for (std::size_t r = 0; r < roots.size(); ++r) {
+            CAPTURE(r);
+            const Values want = read(expected[r]), got = read(runtime::realized(roots[r]));
+            for (std::size_t i = 0; i < want.size(); ++i) {
+                CAPTURE(i);
+                CAPTURE(want[i]);
+                CAPTURE(got[i]);
+                // Some ten roundings of f32, and math functions to 2 ulp; a NaN fails.
+                CHECK(std::abs(got[i] - want[i]) <= 2e-5 * std::max(1.0, std::abs(want[i])));
+            }
+        }
+    }
+}
+
 TEST_CASE("every op that floats flow through has a row in the table of gradient checks") {
     std::set<Op> checked;
     for (const Case& test : gradient_cases::all_cases()) checked.insert(test.op);

@@ -18,6 +18,8 @@ inline constexpr Id kNone = 0xFFFFFFFF;
 class Graph {
 public:
     explicit Graph(const Normalised& normalised);
+    Graph(const Graph&) = delete;  // nodes point into it
+    Graph& operator=(const Graph&) = delete;
 
     Id size() const { return static_cast<Id>(nodes_.size()); }
     ir::Op op(Id n) const { return nodes_[n].op; }

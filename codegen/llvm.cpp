@@ -15,11 +15,13 @@ using ir::Op;
 
 // --- types and constants
 
-constexpr std::string_view kTypes[] = {"i1",     "i8",    "i16",    "i32", "i64",
-                                       "i8",     "i16",   "i32",    "i64", "half",
-                                       "bfloat", "float", "double", "i64", "void"};
-constexpr std::string_view kMangled[] = {"i1",  "i8",  "i16",  "i32", "i64", "i8",  "i16", "i32",
-                                         "i64", "f16", "bf16", "f32", "f64", "i64", ""};
+// bf16 is kept as its bits: LLVM may widen what moves a bfloat, and narrows it again by an
+// instruction that flushes subnormal numbers.
+
+constexpr std::string_view kTypes[] = {"i1",  "i8",   "i16", "i32",   "i64",    "i8",  "i16", "i32",
+                                       "i64", "half", "i16", "float", "double", "i64", "void"};
+constexpr std::string_view kMangled[] = {"i1",  "i8",  "i16", "i32", "i64", "i8",  "i16", "i32",
+                                         "i64", "f16", "i16", "f32", "f64", "i64", ""};
 
 std::string vector_of(std::string_view element, int lanes) {
     if (lanes == 1) return std::string(element);
@@ -42,8 +44,7 @@ std::string element(DType dt, std::int64_t bits) {
             std::snprintf(text, sizeof text, "0xH%04X", f64_to_f16(ir::const_double(bits)));
             return text;
         case DType::BF16:
-            std::snprintf(text, sizeof text, "0xR%04X", f64_to_bf16(ir::const_double(bits)));
-            return text;
+            return std::to_string(static_cast<std::int16_t>(f64_to_bf16(ir::const_double(bits))));
         case DType::F32:
         case DType::F64:
             std::snprintf(text, sizeof text, "0x%016llX", static_cast<unsigned long long>(bits));

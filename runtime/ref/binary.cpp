@@ -1,5 +1,6 @@
 // Elementwise functions of two or three sources.
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -43,11 +44,10 @@ struct Mul : TakesNumbers {
     /// A product that overflows need not do so where it is added up unrounded.
     template <class E>
     static double open(double a, double b) {
+        constexpr auto kLargest = static_cast<double>(std::numeric_limits<Machine<E>>::max());
         const double product = a * b;
-        const bool overflows =
-            std::isfinite(a) && std::isfinite(b) &&
-            std::fabs(product) > static_cast<double>(std::numeric_limits<Machine<E>>::max());
-        return overflows ? std::numeric_limits<double>::quiet_NaN() : product;
+        return std::isfinite(a) && std::isfinite(b) ? std::clamp(product, -kLargest, kLargest)
+                                                    : product;
     }
 };
 

@@ -40,6 +40,13 @@ void add_create(std::vector<Row>& all) {
                        return true;
                    },
                    [](const Call& c) { return sn::full(c.shape(0), c.integer(1), c.type(2)); }});
+    all.push_back({"scalar",
+                   [](Maker& m) {
+                       m.param(Param::of_int(m.random.between(0, 5)));
+                       m.param(Param::of_type(m.dtype(Take::Any)));
+                       return true;
+                   },
+                   [](const Call& c) { return sn::scalar(c.integer(0), c.type(1)); }});
     all.push_back({"zeros_like", like, [](const Call& c) { return sn::zeros_like(c.arg(0)); }});
     all.push_back({"ones_like", like, [](const Call& c) { return sn::ones_like(c.arg(0)); }});
     all.push_back({"full_like",

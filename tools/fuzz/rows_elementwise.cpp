@@ -141,6 +141,36 @@ void add_elementwise(std::vector<Row>& all) {
 
     all.push_back({"isclose", [](Maker& m) { return two_operands(m, Take::Float); },
                    [](const Call& c) { return sn::isclose(c.arg(0), c.arg(1)); }});
+    all.push_back({"allclose", [](Maker& m) { return two_operands(m, Take::Float); },
+                   [](const Call& c) { return sn::Tensor(sn::allclose(c.arg(0), c.arg(1))); },
+                   [](const auto& in, const Step&) {
+                       return "sn::Tensor(sn::allclose(" + in[0] + ", " + in[1] + "))";
+                   }});
+    all.back().weight = 0.25;
+    all.push_back({"equal",
+                   [](Maker& m) {
+                       m.in(m.pick(Take::Number));
+                       m.in(m.pick(Take::Number));
+                       return true;
+                   },
+                   [](const Call& c) { return sn::Tensor(sn::equal(c.arg(0), c.arg(1))); },
+                   [](const auto& in, const Step&) {
+                       return "sn::Tensor(sn::equal(" + in[0] + ", " + in[1] + "))";
+                   }});
+    all.back().weight = 0.25;
+    all.push_back({"to",  // and back
+                   [](Maker& m) {
+                       m.in(m.pick(Take::Any));
+                       return true;
+                   },
+                   [](const Call& c) {
+                       return sn::to(sn::to(c.arg(0), sn::Device("REF")), sn::default_device());
+                   },
+                   [](const auto& in, const Step&) {
+                       return "sn::to(sn::to(" + in[0] +
+                              ", sn::Device(\"REF\")), sn::default_device())";
+                   }});
+    all.back().weight = 0.5;
     all.push_back({"where",
                    [](Maker& m) {
                        const int condition = m.pick(Take::Bool);

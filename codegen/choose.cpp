@@ -185,7 +185,6 @@ Plan choose(const Analysis& a, const Target& target) {
 Placed apply(Form& form, const Plan& plan) {
     const Analysis before = analyse(form.sink());
     std::vector<Ref> parallel, blocks;
-    std::uint64_t placed = 0;
     for (std::int64_t n : before.numbers) {
         const Ref r = before.range[n];
         const bool outer = has(before.outer, n);
@@ -209,7 +208,6 @@ Placed apply(Form& form, const Plan& plan) {
             const Ref bound = form.bind(r, role);
             if (outer) parallel.push_back(bound);
         }
-        placed |= std::uint64_t{1} << n;
     }
     form.expand_unrolled();
 

@@ -5,7 +5,6 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <variant>
 #include <vector>
 
@@ -19,7 +18,8 @@ class ParseError : public std::runtime_error {
 struct Value;
 using Array = std::vector<Value>;
 /// In the order of the text; names are unique.
-using Object = std::vector<std::pair<std::string, Value>>;
+struct Member;
+using Object = std::vector<Member>;
 
 /// Numbers are integers where they are written as such and fit.
 struct Value {
@@ -29,6 +29,11 @@ struct Value {
     const T* get() const {
         return std::get_if<T>(&data);
     }
+};
+
+struct Member {
+    std::string first;
+    Value second;
 };
 
 /// Parses one value and nothing after it but blanks. Throws ParseError; nesting deeper than 64 is

@@ -192,13 +192,23 @@ DType result_type(const Arg& a, const Arg& b) {
 }
 
 Two match_as(Call& call, const Arg& a, const Arg& b, DType dtype) {
-    auto operand = [&](const Arg& x) {
-        if (x.tensor() == nullptr) return scalar_node(x.scalar(), dtype);
-        return ir::cast(call.node(*x.tensor()), dtype);
+    const auto operand = [&](const Arg& x) {
+        UOp node;
+        if (x.tensor() == nullptr) return node;
+        node = call.node(*x.tensor());
+        if (node->dtype() != dtype) node = ir::cast(node, dtype);
+        return node;
     };
-    const UOp left = operand(a), right = operand(b);
-    const ir::Shape shape = broadcast_shapes(left->shape(), right->shape());
-    return {expand_to(left, shape), expand_to(right, shape)};
+    // Handles are counted atomically and nodes are looked up: the usual cases make no more of them
+    // than they need.
+    Two two{operand(a), operand(b)};
+    if (!two.a) two.a = scalar_node(a.scalar(), dtype, two.b ? two.b->shape() : Ints());
+    if (!two.b) two.b = scalar_node(b.scalar(), dtype, two.a->shape());
+    if (!std::ranges::equal(two.a->shape(), two.b->shape())) {
+        const ir::Shape shape = broadcast_shapes(two.a->shape(), two.b->shape());
+        two = {expand_to(two.a, shape), expand_to(two.b, shape)};
+    }
+    return two;
 }
 
 Two match(Call& call, const Arg& a, const Arg& b, bool as_float) {

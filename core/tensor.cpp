@@ -51,20 +51,23 @@ Tensor::Tensor(UOp node, std::int64_t device) : device_(device) {
 
 bool Tensor::defined() const { return static_cast<bool>(handle()); }
 
+void Tensor::require_defined(const Where& where) const {
+    if (handle()) return;
+    const Call call("Tensor", where);
+    fail<ValueError>("this Tensor has no value yet: assign one first");
+}
+
 UOp Tensor::node(Where where) const {
+    require_defined(where);
     const UOp& value = handle();
-    if (!value) {
-        const Call call("Tensor", where);
-        fail<ValueError>("this Tensor has no value yet: assign one first");
-    }
     if (value->is(ir::Op::Assign))
         if (UOp buffer = runtime::realized(value)) return buffer;
     return value;
 }
 
 Shape Tensor::shape(Where where) const {
-    const UOp value = node(where);
-    return Shape(value->shape().begin(), value->shape().end());
+    require_defined(where);
+    return Shape(handle()->shape().begin(), handle()->shape().end());
 }
 
 std::int64_t Tensor::size(std::int64_t axis, Where where) const {
@@ -74,10 +77,17 @@ std::int64_t Tensor::size(std::int64_t axis, Where where) const {
 }
 
 std::int64_t Tensor::ndim(Where where) const {
-    return static_cast<std::int64_t>(node(where)->rank());
+    require_defined(where);
+    return static_cast<std::int64_t>(handle()->rank());
 }
-std::int64_t Tensor::numel(Where where) const { return node(where)->numel(); }
-DType Tensor::dtype(Where where) const { return node(where)->dtype(); }
+std::int64_t Tensor::numel(Where where) const {
+    require_defined(where);
+    return handle()->numel();
+}
+DType Tensor::dtype(Where where) const {
+    require_defined(where);
+    return handle()->dtype();
+}
 
 Device Tensor::device(Where where) const {
     if (device_ >= 0) return Device::from_id(device_);

@@ -280,6 +280,7 @@ private:
     [[noreturn]] static void throw_uneven(Where where);
     void read(void* out, DType as, Where where) const;
     void require_one(Where where) const;
+    void require_defined(const Where& where) const;
     ir::UOp& handle();
     const ir::UOp& handle() const;
 

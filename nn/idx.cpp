@@ -141,8 +141,8 @@ Bytes inflate_idx(const fs::path& file, const Bytes& packed) {
 
 IdxArray array_of(const Header& header, const Bytes& bytes) {
     IdxArray array{header.dtype, header.shape, {}};
-    array.data.resize(header.end - header.begin);
-    std::memcpy(array.data.data(), bytes.data() + header.begin, array.data.size());
+    const auto data = std::as_bytes(std::span(bytes)).subspan(header.begin);
+    array.data.assign(data.begin(), data.end());
     const std::size_t size = size_of(header.dtype);
     if (size > 1 && std::endian::native == std::endian::little) {
         for (std::size_t i = 0; i < array.data.size(); i += size) {
@@ -164,8 +164,9 @@ fs::path find_part(const fs::path& folder, const std::string& name) {
 }
 
 std::vector<std::uint8_t> bytes_of(const IdxArray& array) {
-    std::vector<std::uint8_t> bytes(array.data.size());
-    std::memcpy(bytes.data(), array.data.data(), bytes.size());
+    std::vector<std::uint8_t> bytes;
+    bytes.reserve(array.data.size());
+    for (const std::byte b : array.data) bytes.push_back(std::to_integer<std::uint8_t>(b));
     return bytes;
 }
 

@@ -70,15 +70,17 @@ template <class E, ir::ReduceKind K>
 Carry<E> blur_carry(const Noise& noise, Carry<E> carry, const Terms<E>& terms, std::int64_t i) {
     using Limits = std::numeric_limits<Machine<E>>;
     using T = Carry<E>;
-    constexpr T kUnknown = std::numeric_limits<T>::quiet_NaN();
     if (terms.count <= 1 && carry != 0) return carry;
     const double draw = noise.draw(static_cast<std::uint64_t>(i));
     const auto n = static_cast<double>(terms.count);
+    // Where the order decides about overflow: now NaN, now what the wide carry has.
+    [[maybe_unused]] const auto unknown = [&] {
+        return draw < 0 ? std::numeric_limits<T>::quiet_NaN() : carry;
+    };
     if (carry == 0 && K != ir::ReduceKind::Set && !(K == ir::ReduceKind::Add && terms.sum > 0))
         carry = std::copysign(T{0}, static_cast<T>(draw));  // which of the zeros is open
     if constexpr (K == ir::ReduceKind::Add) {
-        if (terms.sum >= static_cast<double>(Limits::max()) / 2)
-            return std::isnan(carry) ? carry : kUnknown;
+        if (terms.sum >= static_cast<double>(Limits::max()) / 2) return unknown();
         if (!std::isfinite(carry) || terms.sum == 0) return carry;
         // Multiples of one power of two whose sums all fit add up exactly. The margin of 12 bits
         // keeps rounded products out that end in zeros by chance: a device may add the products
@@ -89,7 +91,7 @@ Carry<E> blur_carry(const Noise& noise, Carry<E> carry, const Terms<E>& terms, s
     } else if constexpr (K == ir::ReduceKind::Mul) {
         if (std::isnan(carry)) return carry;
         if (terms.grow > Limits::max_exponent - 1 || terms.fade < Limits::min_exponent + 1)
-            return kUnknown;
+            return unknown();
         if (carry == 0 || !std::isfinite(carry)) return carry;
         if (terms.last_bit >= 0 && terms.grow < Limits::digits - 12) return carry;
         return carry + carry * static_cast<T>(draw * kEpsilon<E> * n);

@@ -61,10 +61,20 @@ TEST_CASE("noise moves functions and sums by about their rounding error") {
     CHECK(noisy(ir::scan(ReduceKind::Add, x, 0)) != ref(ir::scan(ReduceKind::Add, x, 0)));
 }
 
-TEST_CASE("noise is NaN where the order of terms decides about overflow") {
-    CHECK(noisy(ir::reduce(ReduceKind::Mul, vec(f32, {1e30, 1e30, 1e-30}), Ints{0})) == "nan");
-    CHECK(noisy(ir::reduce(ReduceKind::Add, vec(f32, {3e38, 3e38, -3e38}), Ints{0})) == "nan");
-    CHECK(noisy(ir::reduce(ReduceKind::Add, vec(f32, {kInf, 1}), Ints{0})) == "inf");
+TEST_CASE("noise is at times NaN where the order of terms decides about overflow") {
+    const auto ever_nan = [](ReduceKind kind, const std::vector<double>& x) {
+        bool nan = false, number = false;
+        for (std::uint64_t seed = 0; seed < 20; ++seed) {
+            const bool is_nan = noisy(ir::reduce(kind, vec(f32, x), Ints{0}), seed) == "nan";
+            nan = nan || is_nan;
+            number = number || !is_nan;
+        }
+        CHECK(number);
+        return nan;
+    };
+    CHECK(ever_nan(ReduceKind::Mul, {1e30, 1e30, 1e-30}));
+    CHECK(ever_nan(ReduceKind::Add, {3e38, 3e38, -3e38}));
+    CHECK_FALSE(ever_nan(ReduceKind::Add, {kInf, 1}));
 }
 
 TEST_CASE("the same seed gives the same noise, another seed another") {

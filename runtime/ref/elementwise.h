@@ -73,13 +73,16 @@ Value map_unary(ir::Ref node, Sources src) {
 }
 
 /// node[i] = F(a[i], b[i])
+template <class F, class E>
+concept HasOpen = requires { F::template open<E>(0.0, 0.0); };
+
 template <class F>
 Value map_binary(ir::Ref node, Sources src) {
     return with_element(node->dtype(), [&]<class E>() -> Value {
         if constexpr (F::template takes<E>) {
             Value out = allocate_for(node);
             const E *a = src[0]->as<E>(), *b = src[1]->as<E>();
-            if constexpr (is_float_element<E> && requires { F::template open<E>(0.0, 0.0); }) {
+            if constexpr (is_float_element<E> && HasOpen<F, E>) {
                 if (const Noise* noise = Noise::active()) {
                     E* to = out.fill<E>();
                     for (std::int64_t i = 0, n = node->numel(); i < n; ++i) {

@@ -76,6 +76,12 @@ Value map_unary(ir::Ref node, Sources src) {
 template <class F, class E>
 concept HasOpen = requires { F::template open<E>(0.0, 0.0); };
 
+// Clang looks `open` up in F at once, even in a branch that is discarded.
+template <class F, class E>
+double open_value(double x, double y) {
+    return F::template open<E>(x, y);
+}
+
 template <class F>
 Value map_binary(ir::Ref node, Sources src) {
     return with_element(node->dtype(), [&]<class E>() -> Value {
@@ -88,7 +94,7 @@ Value map_binary(ir::Ref node, Sources src) {
                     for (std::int64_t i = 0, n = node->numel(); i < n; ++i) {
                         const bool other = noise->draw(static_cast<std::uint64_t>(i)) < 0;
                         const double x = load(a[i]), y = load(b[i]);
-                        to[i] = store<E>(other ? F::template open<E>(x, y) : F::apply(x, y));
+                        to[i] = store<E>(other ? open_value<F, E>(x, y) : F::apply(x, y));
                     }
                     return out;
                 }

@@ -175,7 +175,10 @@ int report(const Options& options, std::uint64_t seed, std::uint64_t number,
     } else if (options.shrink) {
         std::cout << "Shrinking " << program.steps.size() << " steps ..." << std::endl;
         program = shrink(program, [&](const Program& candidate) {
-            return check_apart(candidate, options.judge).verdict == outcome.verdict;
+            const Outcome smaller = check_apart(candidate, options.judge);
+            // An error must stay the same error: taking steps away makes programs that are wrong.
+            return smaller.verdict == outcome.verdict &&
+                   (outcome.verdict != Verdict::Threw || smaller.why == outcome.why);
         });
         const Outcome last = check_apart(program, options.judge);
         why = std::string(verdict_name(last.verdict)) + ": " + last.why;

@@ -322,6 +322,10 @@ Value Emitter::make_load(Ref node) {
     return push(inst, depth);
 }
 
+void Emitter::prepare(Ref node) {
+    if (node->src(3)->vmax() != 0) value(node->src(2));
+}
+
 void Emitter::store(Ref node) {
     const Ref valid = node->src(3);
     if (valid->vmax() == 0) return;

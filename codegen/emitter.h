@@ -50,6 +50,8 @@ public:
 
     // --- effects, in the innermost open block
     void store(Ref store);
+    /// Makes what `store` will write, so that nothing is read after other stores have been made.
+    void prepare(Ref store);
     /// acc += a * b in one step where `value` is a product, the reduction a sum, and the target
     /// fuses; else false.
     bool accumulate_product(Ref reduction, Ref value, Value& acc, std::uint16_t lanes);

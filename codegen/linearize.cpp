@@ -52,7 +52,10 @@ public:
             Ref r = range_[static_cast<std::size_t>(number)];
             if (r != nullptr && ir::role_of(r) == Role::Parallel) parallel_.push_back(r);
         }
-        for (Ref s : sink->src()) stores_.push_back(s);
+        for (Ref s : sink->src()) {
+            stores_.push_back(s);
+            overwrites_ = overwrites_ || s->src(0) != stores_[0]->src(0);
+        }
     }
 
     Function run() {
@@ -277,6 +280,12 @@ private:
         };
         std::map<std::int64_t, std::vector<Work>> loops;  // by rank of the next range
         std::vector<Reduction*> finish;
+        // A result may take the memory of an operand, read at the same index: of several stores,
+        // all values come before the first write. Stores that combine follow one another in order.
+        if (overwrites_)
+            for (const Work& w : works)
+                if (w.remaining == 0 && w.store != nullptr && w.store->src().size() == 4)
+                    emit_.prepare(w.store);
         for (Work& w : works) {
             if (w.reduction != nullptr && mine(w.reduction)) finish.push_back(w.reduction);
             if (w.remaining == 0) {
@@ -396,6 +405,7 @@ private:
     Ref range_[64] = {};
     std::int64_t rank_[64] = {};
     std::uint64_t vector_ = 0;
+    bool overwrites_ = false;  // several memories are written
 };
 
 }  // namespace

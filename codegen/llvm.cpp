@@ -129,7 +129,7 @@ public:
         result += "\nattributes #0 = { nounwind \"prefer-vector-width\"=\"" +
                   std::to_string(target_.vector_bits) + "\" }\n";
         result += "!0 = distinct !{!0, !1}\n!1 = !{!\"llvm.loop.unroll.disable\"}\n";
-        result += metadata();
+        result += "!2 = !{}\n";
         return result;
     }
 
@@ -308,33 +308,6 @@ private:
 
     // --- memory
 
-    std::string scope(const Inst& memory) {
-        if (memory.code != Code::Block) return "";
-        const auto slot = static_cast<std::size_t>(memory.imm);
-        if (scopes_ <= slot) scopes_ = slot + 1;
-        return ", !alias.scope !" + std::to_string(100 + 2 * slot) + ", !noalias !" +
-               std::to_string(101 + 2 * slot);
-    }
-
-    std::string metadata() const {
-        // Domain, one scope a slot, and for each slot the list of itself and the list of the
-        // others.
-        std::string text = "!2 = !{}\n!3 = distinct !{!3}\n";
-        for (std::size_t s = 0; s < scopes_; ++s)
-            text += "!" + std::to_string(10000 + s) + " = distinct !{!" +
-                    std::to_string(10000 + s) + ", !3}\n";
-        for (std::size_t s = 0; s < scopes_; ++s) {
-            std::string others;
-            for (std::size_t o = 0; o < scopes_; ++o)
-                if (o != s)
-                    others += (others.empty() ? "" : ", ") + ("!" + std::to_string(10000 + o));
-            text +=
-                "!" + std::to_string(100 + 2 * s) + " = !{!" + std::to_string(10000 + s) + "}\n";
-            text += "!" + std::to_string(101 + 2 * s) + " = !{" + others + "}\n";
-        }
-        return text;
-    }
-
     // Pointer (or vector of pointers) to the element(s) that a Load or Store means.
     std::string pointer(const Inst& i, DType memory_type) {
         const std::string t = type(memory_type, 1);
@@ -372,7 +345,6 @@ private:
         const DType m = stored(i.dtype);
         const std::string at = pointer(i, m), t = type(m, i.lanes),
                           align = std::to_string(size_of(m));
-        const std::string alias = scope(inst(i.src[0]));
         const std::string fill = constant(m, m == i.dtype ? i.fill : i.fill != 0, i.lanes);
         std::string raw = m == i.dtype ? "%v" + std::to_string(v) : fresh("t");
         const std::string target = raw;
@@ -386,20 +358,18 @@ private:
                  call(t,
                       "llvm.masked.gather." + mangled(m, i.lanes) + ".v" + std::to_string(i.lanes) +
                           "p0",
-                      {{vector_of("ptr", i.lanes), at}, {"i32", align}, {masks, mask}, {t, fill}}) +
-                 alias);
+                      {{vector_of("ptr", i.lanes), at}, {"i32", align}, {masks, mask}, {t, fill}}));
         } else if (mask.empty()) {
-            line(raw + " = load " + t + ", ptr " + at + ", align " + align + alias);
+            line(raw + " = load " + t + ", ptr " + at + ", align " + align);
         } else if (i.lanes > 1) {
             line(raw + " = " +
                  call(t, "llvm.masked.load." + mangled(m, i.lanes) + ".p0",
-                      {{"ptr", at}, {"i32", align}, {masks, mask}, {t, fill}}) +
-                 alias);
+                      {{"ptr", at}, {"i32", align}, {masks, mask}, {t, fill}}));
         } else {
             const std::string id = std::to_string(next_++), before = label_, read = fresh("t");
             line("br i1 " + mask + ", label %read" + id + ", label %join" + id);
             open("read" + id);
-            line(read + " = load " + t + ", ptr " + at + ", align " + align + alias);
+            line(read + " = load " + t + ", ptr " + at + ", align " + align);
             line("br label %join" + id);
             open("join" + id);
             line(raw + " = phi " + t + " [ " + read + ", %read" + id + " ], [ " + fill + ", %" +
@@ -417,7 +387,6 @@ private:
         const DType m = stored(i.dtype);
         const std::string at = pointer(i, m), t = type(m, i.lanes),
                           align = std::to_string(size_of(m));
-        const std::string alias = scope(inst(i.src[0]));
         std::string value = ref(i.src[3]);
         if (m != i.dtype) {
             const std::string wide = fresh("t");
@@ -436,19 +405,17 @@ private:
                 call("void",
                      "llvm.masked.scatter." + mangled(m, i.lanes) + ".v" + std::to_string(i.lanes) +
                          "p0",
-                     {{t, value}, {vector_of("ptr", i.lanes), at}, {"i32", align}, {masks, mask}}) +
-                alias);
+                     {{t, value}, {vector_of("ptr", i.lanes), at}, {"i32", align}, {masks, mask}}));
         } else if (mask.empty()) {
-            line("store " + t + " " + value + ", ptr " + at + ", align " + align + alias);
+            line("store " + t + " " + value + ", ptr " + at + ", align " + align);
         } else if (i.lanes > 1) {
             line(call("void", "llvm.masked.store." + mangled(m, i.lanes) + ".p0",
-                      {{t, value}, {"ptr", at}, {"i32", align}, {masks, mask}}) +
-                 alias);
+                      {{t, value}, {"ptr", at}, {"i32", align}, {masks, mask}}));
         } else {
             const std::string id = std::to_string(next_++);
             line("br i1 " + mask + ", label %write" + id + ", label %skip" + id);
             open("write" + id);
-            line("store " + t + " " + value + ", ptr " + at + ", align " + align + alias);
+            line("store " + t + " " + value + ", ptr " + at + ", align " + align);
             line("br label %skip" + id);
             open("skip" + id);
         }
@@ -630,7 +597,6 @@ private:
     const Function* f_ = nullptr;
     std::string body_, label_;
     std::set<std::string> declarations_;
-    std::size_t scopes_ = 0;
     int next_ = 0;
 };
 

@@ -1,6 +1,7 @@
 #include "linearize.h"
 
 #include <algorithm>
+#include <bit>
 #include <map>
 
 #include <sinter/ir/affine.h>
@@ -234,9 +235,100 @@ private:
         return level;
     }
 
+    // Calls `visit` on the reductions below `roots` that are not computed yet.
+    template <class Visit>
+    void each_unknown_reduction(std::span<const Ref> roots, const Visit& visit) const {
+        RefMap<char> seen(64);
+        std::vector<Ref> stack(roots.begin(), roots.end());
+        while (!stack.empty()) {
+            const Ref node = stack.back();
+            stack.pop_back();
+            if (seen.contains(node)) continue;
+            seen[node] = 1;
+            if (emit_.known(node)) continue;
+            if (node->is(Op::Reduce) || node->is(Op::Accumulate)) visit(node);
+            stack.insert(stack.end(), node->src().begin(), node->src().end());
+        }
+    }
+
+    // Serial ranges that reductions below `roots` have yet to run over.
+    std::uint64_t to_be_closed(std::span<const Ref> roots) const {
+        std::uint64_t closed = 0;
+        each_unknown_reduction(roots, [&](Ref node) {
+            for (Ref r : named_ranges(node)) closed |= range_bit(r);
+        });
+        return closed & ~vector_;
+    }
+
+    // A reduction over a range that is open here as another loop's index gets a range of its own:
+    // f(i, j) = a(i) b(j) with a(i) = sum over j, b(j) = sum over i has no order of i and j
+    // without.
+    void rename_closed(std::vector<Work>& works) {
+        std::vector<Ref> roots;
+        for (const Work& w : works) roots.insert(roots.end(), w.values.begin(), w.values.end());
+        const std::uint64_t clash = to_be_closed(roots) & emit_.open_ranges();
+        if (clash == 0) return;
+        Ref fresh[64] = {};
+        const auto renamed = [&](Ref r) {
+            Ref& f = fresh[r->arg(0)];
+            if (f == nullptr) f = fresh_range(r);
+            return f;
+        };
+        // Not below what is known: that was computed where the names did not clash.
+        RefMap<Ref> done(64);
+        std::vector<std::pair<Ref, std::size_t>> stack;
+        std::vector<Ref> src;
+        for (Ref root : roots) {
+            if (!done.contains(root)) stack.emplace_back(root, 0);
+            while (!stack.empty()) {
+                auto& [node, next] = stack.back();
+                if (emit_.known(node)) {
+                    done[node] = node;
+                    stack.pop_back();
+                    continue;
+                }
+                if (next < node->src().size()) {
+                    const Ref s = node->src(next++);
+                    if (!done.contains(s)) stack.emplace_back(s, 0);
+                    continue;
+                }
+                src.clear();
+                for (Ref s : node->src()) src.push_back(*done.find(s));
+                if (node->is(Op::Reduce) || node->is(Op::Accumulate))
+                    for (Ref r : named_ranges(node))
+                        if ((range_bit(r) & clash) != 0)
+                            src = substitute_free(arena_, src, r, renamed(r));
+                done[node] = make_folded(arena_, node, src);
+                stack.pop_back();
+            }
+        }
+        for (Work& w : works) {
+            for (Ref& v : w.values) v = *done.find(v);
+            if (w.store != nullptr) w.store = w.values[0];
+        }
+    }
+
+    // One that is not open; the code of another trip may use it again.
+    Ref fresh_range(Ref like) {
+        std::vector<Ref>& made = fresh_[like];
+        for (Ref r : made)
+            if ((range_bit(r) & emit_.open_ranges()) == 0) return r;
+        for (std::size_t i = 0; i < 64; ++i) {
+            if (range_[i] != nullptr) continue;
+            std::vector<std::int64_t> args(like->args().begin(), like->args().end());
+            args[0] = static_cast<std::int64_t>(i);
+            range_[i] = arena_.make(Op::Range, DType::Index, like->src(), args);
+            rank_[i] = rank_[static_cast<std::size_t>(like->arg(0))];
+            made.push_back(range_[i]);
+            return range_[i];
+        }
+        throw InternalError("codegen: a kernel with more than 64 ranges");
+    }
+
     void process(std::vector<Work> works) {
         std::vector<Ref> roots;
         for (Work& w : works) w.remaining &= ~emit_.open_ranges();
+        rename_closed(works);
         for (const Work& w : works) roots.insert(roots.end(), w.values.begin(), w.values.end());
         const std::vector<Ref> reductions = pending(roots);
         std::vector<std::unique_ptr<Reduction>> started;
@@ -295,9 +387,16 @@ private:
                     step(*w.reduction, w.values);
                 continue;
             }
+            // First the ranges that reductions of this work wait for, then those that they close:
+            // the other way round they would be computed again in each trip.
+            std::uint64_t candidates = w.remaining;
+            if (std::popcount(candidates) > 1) {
+                const std::uint64_t open_first = candidates & ~to_be_closed(w.values);
+                if (open_first != 0) candidates = open_first;
+            }
             std::int64_t first = -1;
             for (std::int64_t i = 0; i < 64; ++i)
-                if ((w.remaining >> i & 1) != 0 &&
+                if ((candidates >> i & 1) != 0 &&
                     (first < 0 ||
                      rank_[static_cast<std::size_t>(i)] < rank_[static_cast<std::size_t>(first)]))
                     first = i;
@@ -404,6 +503,7 @@ private:
     std::vector<Ref> stores_, parallel_;
     Ref range_[64] = {};
     std::int64_t rank_[64] = {};
+    std::map<Ref, std::vector<Ref>> fresh_;  // ranges made in the place of another
     std::uint64_t vector_ = 0;
     bool overwrites_ = false;  // several memories are written
 };

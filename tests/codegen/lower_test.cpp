@@ -285,3 +285,69 @@ TEST_CASE("running sums, data-dependent reads and combining writes") {
         }
     }
 }
+
+TEST_CASE("sums along rows and along columns meet in one sum") {
+    // out = sum over i, j of x(i, j) A(i) B(j), A the sums of rows, B those of columns: whichever
+    // loop is outside, the other sum needs its range once more inside.
+    for (const codegen::Target& target : targets())
+        for (const auto& [rows, cols] :
+             {std::pair<std::int64_t, std::int64_t>{3, 5}, {4, 4}, {17, 33}}) {
+            CAPTURE(rows);
+            Arena a;
+            const Ref i = range(a, 0, rows, Role::Reduce), j = range(a, 1, cols, Role::Reduce),
+                      yes = a.truth(true);
+            const Ref x = load(a, param(a, f64, 0), a.add(a.mul(i, a.index(cols)), j), yes);
+            constexpr auto add = static_cast<std::int64_t>(ReduceKind::Add);
+            const Ref along_rows = a.make(Op::Reduce, f64, {x, j}, {add});
+            const Ref along_columns = a.make(Op::Reduce, f64, {x, i}, {add});
+            const Ref sum =
+                a.make(Op::Reduce, f64, {a.mul(x, a.mul(along_rows, along_columns)), i, j}, {add});
+            const CompiledKernel kernel(
+                sink_of(a, {store(a, param(a, f64, 1), a.index(0), sum, yes)}), target);
+            std::vector<double> u(static_cast<std::size_t>(rows * cols)), out(1);
+            for (std::size_t k = 0; k < u.size(); ++k) u[k] = static_cast<double>(k % 7) - 2;
+            kernel.run({u.data(), out.data()});
+            double expected = 0;
+            const auto at = [&](std::int64_t r, std::int64_t c) {
+                return u[static_cast<std::size_t>(r * cols + c)];
+            };
+            for (std::int64_t r = 0; r < rows; ++r)
+                for (std::int64_t c = 0; c < cols; ++c) {
+                    double row = 0, column = 0;
+                    for (std::int64_t k = 0; k < cols; ++k) row += at(r, k);
+                    for (std::int64_t k = 0; k < rows; ++k) column += at(k, c);
+                    expected += at(r, c) * row * column;
+                }
+            CHECK(out[0] == expected);  // whole numbers: exact
+        }
+}
+
+TEST_CASE("a sum of rows is known before the loop over columns that it shares opens") {
+    // out(i, j) = x(i, j) A(i) + T with A the sums of rows and T the sum of all A: i runs twice, so
+    // that neither i nor j is parallel, and x lies in memory so that j has the longer stride.
+    for (const codegen::Target& target : targets())
+        for (const auto& [rows, cols] :
+             {std::pair<std::int64_t, std::int64_t>{3, 5}, {4, 4}, {17, 33}}) {
+            CAPTURE(rows);
+            Arena a;
+            const Ref i = range(a, 0, rows, Role::Loop), j = range(a, 1, cols, Role::Loop),
+                      yes = a.truth(true);
+            const Ref place = a.add(a.mul(j, a.index(rows)), i);
+            const Ref x = load(a, param(a, f64, 0), place, yes);
+            constexpr auto add = static_cast<std::int64_t>(ReduceKind::Add);
+            const Ref row = a.make(Op::Reduce, f64, {x, j}, {add});
+            const Ref total = a.make(Op::Reduce, f64, {a.mul(row, row), i}, {add});
+            const CompiledKernel kernel(
+                sink_of(a, {store(a, param(a, f64, 1), place, a.add(a.mul(x, row), total), yes)}),
+                target);
+            std::vector<double> u(static_cast<std::size_t>(rows * cols)), out(u.size());
+            for (std::size_t k = 0; k < u.size(); ++k) u[k] = static_cast<double>(k % 7) - 2;
+            kernel.run({u.data(), out.data()});
+            std::vector<double> sums(static_cast<std::size_t>(rows));
+            double sum = 0;
+            for (std::size_t k = 0; k < u.size(); ++k) sums[k % sums.size()] += u[k];
+            for (double s : sums) sum += s * s;
+            for (std::size_t k = 0; k < u.size(); ++k)
+                REQUIRE(out[k] == u[k] * sums[k % sums.size()] + sum);
+        }
+}

@@ -16,7 +16,8 @@ struct RuleStats {
 /// Thread-safe.
 RuleStats* rule_stats(const std::string& text);
 
-/// Sees to it that the trace is printed to stderr when the process ends, if DEBUG is 5 or more then.
+/// Sees to it that the trace is printed to stderr when the process ends, if DEBUG is 5 or more
+/// then.
 void print_rule_trace_at_exit();
 
 }  // namespace sinter::ir

@@ -98,9 +98,7 @@ std::vector<SpecRow> common_rows() {
                        is_ranges(n->src().subspan(3));
             }),
         row(Op::Load, "the memory's dtype, the bits of a fill, whether it may be read anyway",
-            [](Ref n) {
-                return (args(n, 1) || args(n, 2)) && n->dtype() == n->src(0)->dtype();
-            }),
+            [](Ref n) { return (args(n, 1) || args(n, 2)) && n->dtype() == n->src(0)->dtype(); }),
         row(Op::Reduce, "a value and the ranges it closes",
             [](Ref n) {
                 return values_then_ranges(n, 1) && kind_up_to(n->arg(0), ReduceKind::Min);

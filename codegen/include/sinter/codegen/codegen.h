@@ -11,31 +11,34 @@ namespace sinter::codegen {
 
 /// The machine that code is made for. All of it is part of every cache key (`key()`).
 struct Target {
-    std::string cpu;               ///< LLVM's name of the CPU, e.g. "sapphirerapids"
-    std::string features;          ///< LLVM's feature string, "+avx512f,…"
+    std::string cpu;       ///< LLVM's name of the CPU, e.g. "sapphirerapids"
+    std::string features;  ///< LLVM's feature string, "+avx512f,…"
     std::string triple;
-    int vector_bits = 128;         ///< widest vectors to use
+    int vector_bits = 128;  ///< widest vectors to use
     int vector_registers = 16;
     bool fma = false;
-    bool native_f16 = false;       ///< conversions f16 <-> f32 in hardware (F16C)
-    bool native_bf16 = false;      ///< conversion f32 -> bf16 in hardware
-    int threads = 1;               ///< for choices of grain; results do not depend on it
+    bool native_f16 = false;   ///< conversions f16 <-> f32 in hardware (F16C)
+    bool native_bf16 = false;  ///< conversion f32 -> bf16 in hardware
+    int threads = 1;           ///< for choices of grain; results do not depend on it
     std::string key() const;
 };
 
-/// Signature of every phase of a compiled CPU kernel. `blocks` and `scalars` are by Param and Variable slot; `shared` is
-/// the launch's scratch, `thread` the calling thread's; `check` is the calling thread's record {check id + 1, index} of an
-/// index out of range (first wins; zero: none); trips [begin, end) of the phase are run.
-using KernelFunction = void (*)(void* const* blocks, const std::int64_t* scalars, void* shared, void* thread,
-                                std::int64_t* check, std::int64_t begin, std::int64_t end);
+/// Signature of every phase of a compiled CPU kernel. `blocks` and `scalars` are by Param and
+/// Variable slot; `shared` is the launch's scratch, `thread` the calling thread's; `check` is the
+/// calling thread's record {check id + 1, index} of an index out of range (first wins; zero: none);
+/// trips [begin, end) of the phase are run.
+using KernelFunction = void (*)(void* const* blocks, const std::int64_t* scalars, void* shared,
+                                void* thread, std::int64_t* check, std::int64_t begin,
+                                std::int64_t end);
 
 /// Part of a kernel between two barriers.
 struct Phase {
     std::string symbol;
-    std::int64_t trips = 1;       ///< number of parallel trips; see trips_slot
-    std::int32_t trips_slot = -1; ///< if not -1: trips = ceil(scalars[slot] / trips_step) instead
+    std::int64_t trips = 1;        ///< number of parallel trips; see trips_slot
+    std::int32_t trips_slot = -1;  ///< if not -1: trips = ceil(scalars[slot] / trips_step) instead
     std::int64_t trips_step = 1;
-    double trip_cost = 0;         ///< estimated nanoseconds a trip on one core: when is a second thread worth it
+    double trip_cost =
+        0;  ///< estimated nanoseconds a trip on one core: when is a second thread worth it
 };
 
 struct Program {
@@ -45,8 +48,9 @@ struct Program {
     std::string schedule;  ///< the transformations chosen, as text for DEBUG=3
 };
 
-/// Chooses a schedule and renders. `name` is a C identifier and becomes the prefix of the symbols. Throws InternalError
-/// for graphs that break the spec of the kernel form. Deterministic: equal kernels give equal text.
+/// Chooses a schedule and renders. `name` is a C identifier and becomes the prefix of the symbols.
+/// Throws InternalError for graphs that break the spec of the kernel form. Deterministic: equal
+/// kernels give equal text.
 Program lower(ir::Ref sink, const std::string& name, const Target& target);
 
 }  // namespace sinter::codegen

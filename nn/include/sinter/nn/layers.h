@@ -24,7 +24,8 @@ struct Linear : Module {
 };
 
 struct EmbeddingOptions {
-    std::optional<std::int64_t> padding = std::nullopt;  ///< this row starts as zeros and is not trained
+    std::optional<std::int64_t> padding =
+        std::nullopt;  ///< this row starts as zeros and is not trained
 };
 
 /// Rows of a table by index: integers of any shape to that shape, then `size`. An index outside is

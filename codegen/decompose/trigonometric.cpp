@@ -1,7 +1,10 @@
 // Sine, cosine, tangent. x = (q + r) pi/2 with q an integer and |r| <= 1/2: x 2/pi is formed
 // exactly enough that r has full relative accuracy even where x is close to a multiple of pi/2
 // (Payne and Hanek, 1983, in floating point: bits of 2/pi that only add multiples of 4 to x 2/pi
-// are left out, by the size of x). Then minimax polynomials in (r pi/2)^2.
+// are left out, by the size of x; for large f64 in integers). Then minimax polynomials in
+// (r pi/2)^2.
+
+#include <vector>
 
 #include "decompose/functions.h"
 
@@ -68,10 +71,13 @@ Quadrant reduce32(Value x) {
     return {to_bits(shifted).cast_to(DType::I32), r.cast_to(DType::F32), x.like(0.0)};
 }
 
-// Right for |x| < 2^46. Beyond, q and r lose their meaning, and r is kept in bounds so that results
-// are finite.
-Quadrant reduce64(Value unbounded) {
-    const Value x = at_least(at_most(unbounded, 0x1p60), -0x1p60);
+// q + high + low quarter turns, q as in Quadrant.
+struct Turns {
+    Value q, high, low;
+};
+
+// |x| < 2^46.
+Turns small_turns(Value x) {
     const Exact first = two_product(x, x.like(0x1.45f306dc9c883p-1));
     const Exact second = two_product(x, x.like(-0x1.6b01ec5417056p-55));
     const Value third = fma(x, -0x1.6447e493ad4cep-109, second.low);
@@ -79,15 +85,98 @@ Quadrant reduce64(Value unbounded) {
     const Value q = shifted - kShifter;
     const Exact a = two_sum(first.high - q, first.low);
     const Exact b = two_sum(a.high, second.high);
-    const Value rest = (a.low + b.low) + third;
-    // (b.high + rest) pi/2, again in two parts.
-    const Exact turn = two_sum(b.high, rest);
-    const Exact radians = two_product(turn.high, x.like(kHalfPi));
-    const Value low = radians.low + fma(turn.low, kHalfPi, turn.high * 0x1.1a62633145c07p-54);
-    // No bound hides that the argument is infinite.
-    const Value nan_or_zero = unbounded - unbounded;
-    return {to_bits(shifted), at_least(at_most(radians.high, 0.8), -0.8),
-            at_least(at_most(low, 0.1), -0.1) + nan_or_zero};
+    const Exact turn = two_sum(b.high, (a.low + b.low) + third);
+    return {to_bits(shifted), turn.high, turn.low};
+}
+
+// 2/pi from the bit of weight 2^8 down.
+constexpr std::uint64_t kTwoOverPiBits[] = {
+    0x00517cc1b727220au, 0x94fe13abe8fa9a6eu, 0xe06db14acc9e21c8u, 0x20ff28b1d5ef5de2u,
+    0xb0db92371d2126e9u, 0x700324977504e8c9u, 0x0e7f0ef58e5894d3u, 0x9f74411afa975da2u,
+    0x4274ce38135a2fbfu, 0x209cc8eb1cc1a99cu, 0xfa4e422fc5defc94u, 0x1d8ffc4bffef02ccu,
+    0x07f79788c5ad0536u, 0x8fb69b3f6793e584u, 0xdba7a31fb34f2ff5u, 0x16ba93dd63f5f2f8u,
+    0xbd9e839cfbc52949u, 0x7535fdafd88fc6aeu, 0x842b0198237e3db5u};
+
+// Words `first` to `first` + 3 of the bits, first < 16: halved moves, the longest first.
+std::vector<Value> words_from(Value first) {
+    std::vector<Value> words;
+    for (std::uint64_t w : kTwoOverPiBits)
+        words.push_back(first.like_bits(static_cast<std::int64_t>(w)));
+    for (std::size_t move : {8, 4, 2, 1}) {
+        const Value moved =
+            (first & first.like_bits(static_cast<std::int64_t>(move))) != first.like_bits(0);
+        for (std::size_t i = 0; i < 3 + move; ++i)
+            words[i] = where(moved, words[i + move], words[i]);
+        words.resize(3 + move, first);
+    }
+    return words;
+}
+
+// An integer below 2^32 as a double, exactly.
+Value number32(Value bits) {
+    return (bits | bits.like_bits(0x4330000000000000)).bitcast(DType::F64) - 0x1p52;
+}
+
+// 2^46 <= |x| < infinity, in integers: x = m 2^k with 2^52 <= m < 2^53. Bits of 2/pi above 2^(1 -
+// k) only add multiples of 4; of the product of m and the 192 bits from there, modulo 2^192, the
+// first two are the quadrant. No double is closer than 2^-62 to a multiple of pi/2, and what bits
+// further down add is below 2^-136.
+Turns large_turns(Value x) {
+    const Value bits = abs(x).bitcast(DType::U64);
+    const auto word = [&](std::uint64_t w) { return bits.like_bits(static_cast<std::int64_t>(w)); };
+    const auto shl = [](Value v, Value by) { return v.make(Op::Shl, by, kInRange); };
+    const auto shr = [](Value v, Value by) { return v.make(Op::Shr, by, kInRange); };
+    const Value m = (bits & word(0xFFFFFFFFFFFFF)) | word(std::uint64_t{1} << 52);
+    // The bit of weight 2^(1 - k) in the table, k the exponent - 1075.
+    const Value position = bits.shr(52) - word(1075 + 1 - 8);
+    const std::vector<Value> words = words_from(position.shr(6) & word(15));
+    const Value by = position & word(63), back = word(63) - by;
+    // 32-bit digits, most significant first.
+    const Value low32 = word(0xFFFFFFFF);
+    std::vector<Value> two_over_pi;
+    for (std::size_t i = 0; i < 3; ++i) {
+        const Value w = shl(words[i], by) | shr(words[i + 1].shr(1), back);
+        two_over_pi.push_back(w.shr(32));
+        two_over_pi.push_back(w & low32);
+    }
+    const Value m_low = m & low32, m_high = m.shr(32);
+    std::vector<Value> product(6, m);
+    Value carry = word(0);
+    for (std::size_t i = 6; i-- > 0;) {
+        const Value sum = m_low * two_over_pi[i] + carry;
+        product[i] = sum & low32;
+        carry = sum.shr(32);
+    }
+    carry = word(0);
+    for (std::size_t i = 5; i-- > 0;) {
+        const Value sum = m_high * two_over_pi[i + 1] + product[i] + carry;
+        product[i] = sum & low32;
+        carry = sum.shr(32);
+    }
+    const Value top = product[0].shl(32) | product[1];
+    const Value q = (top + word(std::uint64_t{1} << 61)).shr(62).bitcast(DType::I64);
+    // What is left of the quarter turn, from -1/2 to 1/2: digits of 32 bits, the first signed.
+    const Value f0 = (top.shl(2).shr(32)) ^ word(std::uint64_t{1} << 31);
+    const Value f1 = (product[1].shl(2) | product[2].shr(30)) & low32;
+    const Value f2 = (product[2].shl(2) | product[3].shr(30)) & low32;
+    const Value f3 = (product[3].shl(2) | product[4].shr(30)) & low32;
+    const Exact a = two_sum((number32(f0) - 0x1p31) * 0x1p-32, number32(f1) * 0x1p-64);
+    const Exact b = two_sum(a.high, number32(f2) * 0x1p-96);
+    const Exact turn = two_sum(b.high, (a.low + b.low) + number32(f3) * 0x1p-128);
+    const Value sign = to_bits(x).shr(63);  // 0 or -1
+    return {(q ^ sign) - sign, flip_sign(turn.high, sign_of(x)), flip_sign(turn.low, sign_of(x))};
+}
+
+Quadrant reduce64(Value x) {
+    const Turns small = small_turns(x), large = large_turns(x);
+    const Value is_small = abs(x) < 0x1p46;
+    const Value high = where(is_small, small.high, large.high);
+    const Value low = where(is_small, small.low, large.low);
+    // pi/2 times that, again in two parts.
+    const Exact radians = two_product(high, x.like(kHalfPi));
+    const Value rest = radians.low + fma(low, kHalfPi, high * 0x1.1a62633145c07p-54);
+    const Value nan_or_zero = x - x;  // NaN where the argument is infinite
+    return {where(is_small, small.q, large.q), radians.high, rest + nan_or_zero};
 }
 
 Quadrant reduce(Value x) { return x.dtype() == DType::F64 ? reduce64(x) : reduce32(x); }

@@ -101,6 +101,16 @@ TEST_CASE("tensors without elements are realized") {
     CHECK(values_of(sum) == std::vector<float>{0});
 }
 
+TEST_CASE("bound values of every float type reach the kernel") {
+    for (DType dtype : {f16, bf16, f32, f64}) {
+        CAPTURE(name(dtype));
+        const UOp x = floats({1, 2, 3}), two = ir::bind(dtype, 2.5, x->shape());
+        const UOp root = mul(x, ir::cast(add(two, two), f32));
+        realize_one(root);
+        CHECK(values_of(root) == std::vector<float>{5, 10, 15});
+    }
+}
+
 TEST_CASE("a graph of the same structure finds its plan; bound values may differ") {
     const auto graph = [](const std::vector<float>& values, double factor) {
         const UOp x = floats(values);

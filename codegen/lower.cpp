@@ -64,6 +64,15 @@ Ref spell_out_combining(Arena& a, Ref sink) {
     });
 }
 
+// Scalars are passed as doubles and hold values of their type, so f32 loses nothing of 16 bits.
+Ref widen_scalars(Arena& a, Ref sink) {
+    return rebuild(sink, [&](Ref n, std::span<const Ref> src) -> Ref {
+        if (n->is(Op::Variable) && is_float(n->dtype()) && size_of(n->dtype()) == 2)
+            return a.cast(a.make(Op::Variable, DType::F32, src, n->args()), n->dtype());
+        return make_folded(a, n, src);
+    });
+}
+
 // Fuses ranges that memory is walked with as if they were one.
 void fuse_ranges(Form& form) {
     bool changed = true;
@@ -127,6 +136,7 @@ Program lower(Ref sink, const std::string& name, const Target& target) {
     ir::establishes(ir::Level::Kernel, sink, "scheduling");
     Arena arena;
     sink = spell_out_combining(arena, sink);
+    sink = widen_scalars(arena, sink);
     sink = gather_masks(arena, sink);
     sink = decompose(arena, sink, target);
     Form form(arena, sink);

@@ -86,10 +86,6 @@ Ref expand_16_bit(const Context& cx, Ref node) {
 
 // The node itself if it is a machine op, else an equal value of simpler ops.
 Ref expand(const Context& cx, Ref node) {
-    // Scalars are passed as doubles and hold values of their type, so f32 loses nothing.
-    if (node->is(Op::Variable) && is_16_bit_float(node->dtype()))
-        return cx.arena.cast(cx.arena.make(Op::Variable, DType::F32, node->src(), node->args()),
-                             node->dtype());
     if (!ir::is_elementwise(node->op()) || node->src().empty()) return node;
     const bool in_range = !node->args().empty() && node->arg(0) == kInRange;
     const Value x(cx, node->src(0));

@@ -44,7 +44,7 @@ Analysis analyse(Ref sink) {
         std::uint64_t inside = region[n];
         std::size_t mine = owner[n];
         if (n->is(Op::Reduce) || n->is(Op::Accumulate)) {
-            Reducing r{n, n->ranges(), 0, 0, {}};
+            Reducing r{n, n->ranges(), 0, 0, 0, {}};
             for (Ref x : named_ranges(n)) r.closed |= range_bit(x);
             r.volume = a.volume(r.scope | r.closed);
             a.closed |= r.closed;
@@ -72,6 +72,7 @@ Analysis analyse(Ref sink) {
             n->dtype() != DType::Bool) {
             a.value_work += a.volume(inside);
             ++a.value_nodes;
+            if (mine != 0) ++reductions[mine - 1].ops;
         }
         if (n->dtype() != DType::Index && n->dtype() != DType::None && !n->is(Op::Const))
             a.element_bytes = std::max(a.element_bytes, size_of(n->dtype()));

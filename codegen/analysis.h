@@ -24,6 +24,7 @@ struct Reducing {
     std::uint64_t scope;   ///< ranges it is computed for
     std::uint64_t closed;  ///< ranges it runs over
     double volume;         ///< steps in all
+    int ops = 0;           ///< value ops a step, nested reductions apart
     std::vector<std::size_t>
         loads;  ///< positions among the accesses read by its value, nested reductions apart
 };

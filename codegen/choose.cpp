@@ -12,6 +12,9 @@ using ir::Role;
 
 constexpr double kGatherCost = 1.3;  // of an indexed lane, in scalar loads
 constexpr double kLoadCycles = 0.25;
+constexpr double kRaggedCode = 0.05;  // its cost in a kernel of up to kManySteps steps
+constexpr double kManySteps = 1e6;
+constexpr std::size_t kFewOps = 16;  // value ops of which two copies hide each other's latency
 
 bool has(std::uint64_t mask, std::int64_t range) { return (mask >> range & 1) != 0; }
 
@@ -87,10 +90,19 @@ double tile_cost(const Analysis& a, const Reducing& r, std::int64_t v, std::int6
     if (live > target.vector_registers - 2) return INFINITY;
     // Two multiply-adds and two loads a cycle; a chain of dependent additions takes four cycles a
     // step; and loads that miss the nearest cache are not free beside the arithmetic.
-    const double cycles = std::max({accumulators / 2.0, loads / 2.0, 4.0}) + loads * kLoadCycles;
+    const double steps = accumulators * std::max(1, r.ops) / 2.0;
+    const double cycles = std::max({steps, loads / 2.0, 4.0}) + loads * kLoadCycles;
     double waste = block_waste(a.size(v), t.vectors * lanes);
     if (ri >= 0) waste *= block_waste(a.size(ri), t.i);
     if (rj >= 0) waste *= block_waste(a.size(rj), t.j);
+    // A ragged block is code of its own, which small kernels do not earn back.
+    const double code = kRaggedCode * std::min(1.0, kManySteps / r.volume);
+    const auto ragged = [&](std::int64_t range, int n) {
+        return a.size(range) % n != 0 ? 1 + code : 1;
+    };
+    waste *= ragged(v, t.vectors * lanes);
+    if (ri >= 0) waste *= ragged(ri, t.i);
+    if (rj >= 0) waste *= ragged(rj, t.j);
     return cycles / accumulators * waste;
 }
 
@@ -98,8 +110,8 @@ constexpr int kRows[] = {1, 2, 3, 4, 5, 6, 7, 8, 10, 12};
 constexpr int kVectors[] = {1, 2, 3, 4, 6, 8};
 
 void choose_tile(const Analysis& a, const Target& target, Plan& plan) {
-    const auto main =
-        std::ranges::max_element(a.reductions, {}, [](const Reducing& r) { return r.volume; });
+    const auto main = std::ranges::max_element(
+        a.reductions, {}, [](const Reducing& r) { return r.volume * (1 + r.ops); });
     if (main == a.reductions.end() || plan.vector < 0) return;
     const std::int64_t v = plan.vector;
     if (!has(main->scope | main->closed, v)) return;
@@ -175,7 +187,7 @@ Plan choose(const Analysis& a, const Target& target) {
         choose_tile(a, target, plan);
     } else {
         const std::int64_t most = std::max<std::int64_t>(1, a.size(plan.vector) / plan.lanes);
-        plan.vectors = a.value_nodes > 64 || a.accesses.size() > 8
+        plan.vectors = a.value_nodes > kFewOps || a.accesses.size() > 8
                            ? 1
                            : static_cast<int>(std::min<std::int64_t>(2, most));
     }

@@ -14,6 +14,11 @@ constexpr double kGatherCost = 1.3;  // of an indexed lane, in scalar loads
 constexpr double kLoadCycles = 0.25;
 constexpr double kRaggedCode = 0.05;  // its cost in a kernel of up to kManySteps steps
 constexpr double kManySteps = 1e6;
+constexpr std::int64_t kPage = 4096;
+constexpr std::int64_t kFarApart = 16;   // elements: neighbours across rows share no cache line
+constexpr double kStageBytes = 1 << 19;  // of the second-level cache, for one staged block
+constexpr double kStageBlocks = 8,
+                 kStageRows = 64;    // fewer do not keep threads busy, or pay for the copy
 constexpr std::size_t kFewOps = 16;  // value ops of which two copies hide each other's latency
 
 bool has(std::uint64_t mask, std::int64_t range) { return (mask >> range & 1) != 0; }
@@ -106,6 +111,42 @@ double tile_cost(const Analysis& a, const Reducing& r, std::int64_t v, std::int6
     return cycles / accumulators * waste;
 }
 
+// Whether an operand of the contraction is what staging is for: vectors along v, the same for all
+// rows, and so far apart from step to step that each lies on a page of its own.
+bool wants_stage(const Analysis& a, const MemoryAccess& m, const Plan& plan) {
+    if (m.is_store || m.general != 0 || m.stride[plan.vector] != 1) return false;
+    for (const Plan::Unrolled& u : plan.unrolled)
+        if (m.depends(u.range)) return false;
+    const auto bytes = static_cast<std::int64_t>(size_of(m.node->dtype()));
+    return std::ranges::any_of(a.numbers, [&](std::int64_t n) {
+        return has(a.closed, n) && std::abs(m.stride[n]) * bytes >= kPage;
+    });
+}
+
+void choose_stage(const Analysis& a, const Reducing& r, Plan& plan) {
+    for (std::size_t l : r.loads) {
+        const MemoryAccess& m = a.accesses[l];
+        if (!wants_stage(a, m, plan)) continue;
+        std::uint64_t scope = 0, steps = 0;
+        for (std::int64_t n : a.numbers) {
+            if (!m.depends(n)) continue;
+            if (has(r.closed, n))
+                steps |= std::uint64_t{1} << n;
+            else if (has(a.outer, n))
+                scope |= std::uint64_t{1} << n;
+            else
+                return;  // not the contraction's own operand
+        }
+        const double width = plan.vectors * plan.lanes;
+        const double bytes =
+            a.volume(steps) * width * static_cast<double>(size_of(m.node->dtype()));
+        const double blocks = a.volume(scope) / width, rows = a.volume(a.outer & ~scope);
+        if (bytes <= kStageBytes && blocks >= kStageBlocks && rows >= kStageRows)
+            plan.staged_for = scope;
+        return;
+    }
+}
+
 constexpr int kRows[] = {1, 2, 3, 4, 5, 6, 7, 8, 10, 12};
 constexpr int kVectors[] = {1, 2, 3, 4, 6, 8};
 
@@ -157,6 +198,25 @@ void choose_tile(const Analysis& a, const Target& target, Plan& plan) {
     if (best.i > 1) plan.unrolled.push_back({best_i, best.i});
     if (best.j > 1) plan.unrolled.push_back({best_j, best.j});
     plan.contraction = !plan.unrolled.empty();
+    if (v_in_result && plan.contraction) choose_stage(a, *main, plan);
+}
+
+// Memory that is walked across its rows: what is fetched for one element serves its neighbours, if
+// they are next in turn.
+void choose_rows(const Analysis& a, Plan& plan) {
+    if (a.value_nodes > kFewOps || plan.lanes < 4) return;
+    for (const MemoryAccess& m : a.accesses) {
+        const std::int64_t across = std::abs(m.stride[plan.vector]);
+        if (m.general != 0 || across < kFarApart) continue;
+        for (std::int64_t n : a.numbers) {
+            if (n == plan.vector || m.stride[n] != 1 || !has(a.outer, n) || a.size(n) < plan.lanes)
+                continue;
+            if (!a.range[n]->src(0)->is(Op::Const)) continue;
+            plan.unrolled.push_back({n, plan.lanes});
+            plan.vectors = 1;
+            return;
+        }
+    }
 }
 
 }  // namespace
@@ -190,16 +250,52 @@ Plan choose(const Analysis& a, const Target& target) {
         plan.vectors = a.value_nodes > kFewOps || a.accesses.size() > 8
                            ? 1
                            : static_cast<int>(std::min<std::int64_t>(2, most));
+        choose_rows(a, plan);
     }
     return plan;
 }
 
+namespace {
+
+// Copies the operand that choose_stage meant to the thread's scratch, by steps of the reduction,
+// the block's vectors side by side. Gives the bytes.
+std::int64_t stage(Form& form, Ref lane, Ref vectors) {
+    const Analysis a = analyse(form.sink());
+    std::uint64_t rows = 0;
+    for (std::int64_t n : a.numbers)
+        if (ir::role_of(a.range[n]) == Role::Unroll && a.range[n] != vectors)
+            rows |= std::uint64_t{1} << n;
+    for (const MemoryAccess& m : a.accesses) {
+        if (m.is_store || m.stride[lane->arg(0)] != 1 || m.general != 0 ||
+            (m.region & rows) != rows)
+            continue;
+        std::vector<Ref> over;
+        bool own = true;
+        for (std::int64_t n : a.numbers) {
+            if (!m.depends(n)) continue;
+            own = own && !has(rows, n);
+            if (has(a.closed, n)) over.push_back(a.range[n]);
+        }
+        if (!own || over.empty()) continue;
+        std::ranges::stable_sort(over, std::ranges::greater(),
+                                 [&](Ref r) { return std::abs(m.stride[r->arg(0)]); });
+        if (vectors != nullptr) over.push_back(vectors);
+        over.push_back(lane);
+        return form.stage(m.node, over);
+    }
+    return 0;
+}
+
+}  // namespace
+
 Placed apply(Form& form, const Plan& plan) {
     const Analysis before = analyse(form.sink());
-    std::vector<Ref> parallel, blocks;
+    std::vector<Ref> parallel, blocks, within;
+    Ref lane = nullptr, vectors = nullptr;
     for (std::int64_t n : before.numbers) {
         const Ref r = before.range[n];
-        const bool outer = has(before.outer, n);
+        const bool result = has(before.outer, n);
+        const bool outer = result && (plan.staged_for == 0 || has(plan.staged_for, n));
         const Role role = outer ? Role::Parallel : Role::Serial;
         const auto unrolled =
             std::ranges::find_if(plan.unrolled, [&](const auto& u) { return u.range == n; });
@@ -209,24 +305,36 @@ Placed apply(Form& form, const Plan& plan) {
             if (halves.outer != nullptr && outer)
                 (plan.contraction ? blocks : parallel).push_back(halves.outer);
             if (plan.vectors > 1) {
-                form.split(halves.inner, plan.lanes, Role::Unroll, Role::Vector);
+                const Form::Halves parts =
+                    form.split(halves.inner, plan.lanes, Role::Unroll, Role::Vector);
+                vectors = parts.outer;
+                lane = parts.inner;
             } else {
-                form.bind(halves.inner, Role::Vector);
+                lane = form.bind(halves.inner, Role::Vector);
             }
         } else if (unrolled != plan.unrolled.end()) {
             const Form::Halves halves = form.split(r, unrolled->by, role, Role::Unroll);
-            if (halves.outer != nullptr && outer) parallel.push_back(halves.outer);
+            if (halves.outer != nullptr && outer)
+                parallel.push_back(halves.outer);
+            else if (halves.outer != nullptr && result)
+                within.push_back(halves.outer);
         } else {
             const Ref bound = form.bind(r, role);
-            if (outer) parallel.push_back(bound);
+            if (outer)
+                parallel.push_back(bound);
+            else if (result)
+                within.push_back(bound);
         }
     }
+    Placed result;
+    if (plan.staged_for != 0) result.thread_bytes = stage(form, lane, vectors);
     form.expand_unrolled();
 
-    Placed result;
     result.parallel = blocks;
     result.parallel.insert(result.parallel.end(), parallel.begin(), parallel.end());
     for (Ref r : result.parallel) result.order.push_back(r->arg(0));
+    if (plan.staged_for != 0)
+        for (Ref r : within) result.order.push_back(r->arg(0));
     // Serial ranges by the longest stride that memory is walked with; ordered ones innermost among
     // equals.
     const Analysis after = analyse(form.sink());
@@ -235,7 +343,9 @@ Placed apply(Form& form, const Plan& plan) {
     for (const MemoryAccess& m : after.accesses)
         if (!m.is_store) masked |= m.node->src(2)->ranges();
     for (std::int64_t n : after.numbers) {
-        if (ir::role_of(after.range[n]) != Role::Serial) continue;
+        if (ir::role_of(after.range[n]) != Role::Serial ||
+            std::ranges::find(result.order, n) != result.order.end())
+            continue;
         std::int64_t longest = 0;
         for (const MemoryAccess& m : after.accesses)
             longest = std::max(longest, std::abs(m.stride[n]));

@@ -20,6 +20,10 @@ struct Plan {
         int by;
     };
     std::vector<Unrolled> unrolled;
+    /// If not 0: the operand that is read along the vector range with a long stride is copied to
+    /// the thread's scratch for each block of these ranges (all that it depends on, outside the
+    /// reduction); the others run within.
+    std::uint64_t staged_for = 0;
     bool contraction = false;  ///< operands are reused: the vector range's blocks run outermost
 };
 
@@ -28,6 +32,7 @@ Plan choose(const Analysis& analysis, const Target& target);
 struct Placed {
     std::vector<std::int64_t> order;  ///< range numbers, outermost first
     std::vector<Ref> parallel;        ///< in that order
+    std::int64_t thread_bytes = 0;
 };
 
 /// Applies the plan: ranges get their roles, unrolled ones are expanded. Serial ranges are ordered

@@ -8,13 +8,6 @@
 #include "combine.h"
 
 namespace sinter::codegen {
-namespace {
-
-// Params in the launch's scratch have this slot.
-constexpr std::int64_t kSharedSlot = -1;
-
-}  // namespace
-
 Emitter::Emitter(Arena& arena, bool fma) : arena_(arena), fma_(fma) {
     levels_.emplace_back();
     levels_[0].block = &function_.body;
@@ -191,6 +184,7 @@ Value Emitter::make(Ref node) {
         }
         case Op::Param: {
             if (node->arg(0) == kSharedSlot) return argument(Arg::Shared);
+            if (node->arg(0) == kThreadSlot) return argument(Arg::Thread);
             Inst inst{Code::Block};
             inst.imm = node->arg(0);
             return push(inst, 0);

@@ -40,7 +40,7 @@ enum class Code : std::uint8_t {
 /// Inst::imm of an IDiv or Mod of DType::Index whose dividend may be negative.
 inline constexpr std::int64_t kSignedDividend = 1;
 
-enum class Arg : std::int64_t { Begin, End, Shared };
+enum class Arg : std::int64_t { Begin, End, Shared, Thread };
 
 /// How the lanes of a Load or Store lie in memory.
 enum class Access : std::uint8_t {

@@ -53,9 +53,12 @@ public:
             Ref r = range_[static_cast<std::size_t>(number)];
             if (r != nullptr && ir::role_of(r) == Role::Parallel) parallel_.push_back(r);
         }
+        Ref written = nullptr;
         for (Ref s : sink->src()) {
             stores_.push_back(s);
-            overwrites_ = overwrites_ || s->src(0) != stores_[0]->src(0);
+            if (s->src(0)->arg(0) < 0) continue;  // scratch
+            if (written == nullptr) written = s->src(0);
+            overwrites_ = overwrites_ || s->src(0) != written;
         }
     }
 
@@ -326,6 +329,16 @@ private:
     }
 
     void process(std::vector<Work> works) {
+        // What is kept near is all there before it is read.
+        const auto rest = std::ranges::stable_partition(works, [](const Work& w) {
+            return w.store != nullptr && w.store->src(0)->arg(0) == kThreadSlot;
+        });
+        if (rest.begin() != works.begin() && !rest.empty()) {
+            std::vector<Work> after(rest.begin(), rest.end());
+            works.erase(rest.begin(), rest.end());
+            process(std::move(works));
+            return process(std::move(after));
+        }
         std::vector<Ref> roots;
         for (Work& w : works) w.remaining &= ~emit_.open_ranges();
         rename_closed(works);

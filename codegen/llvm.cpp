@@ -158,7 +158,7 @@ private:
             case Code::Alias:
                 return ref(i.src[0]);
             case Code::Argument: {
-                constexpr std::string_view kNames[] = {"%begin", "%end", "%shared"};
+                constexpr std::string_view kNames[] = {"%begin", "%end", "%shared", "%thread"};
                 return std::string(kNames[i.imm]);
             }
             default:

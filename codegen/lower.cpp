@@ -154,6 +154,7 @@ Program lower(Ref sink, const std::string& name, const Target& target) {
         const Analysis analysis = analyse(part);
         const Plan plan = plain ? Plan{} : choose(analysis, target);
         const Placed placed = apply(phase_form, plan);
+        program.thread_bytes = std::max(program.thread_bytes, placed.thread_bytes);
         ir::establishes(ir::Level::Scheduled, phase_form.sink(), "the transformations");
         functions.push_back(
             linearize(arena, phase_form.sink(), placed.order, symbol, {target.fma}));

@@ -23,7 +23,4 @@ Phases split_long_reductions(Form& form);
 inline constexpr double kSplitSteps = 1 << 15;
 inline constexpr double kFewTrips = 4;
 
-/// Memory of the launch's scratch, as a Param.
-inline constexpr std::int64_t kSharedSlot = -1;
-
 }  // namespace sinter::codegen

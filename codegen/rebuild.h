@@ -18,6 +18,9 @@ using ir::Ref;
 using ir::RefMap;
 using ir::value_count;
 
+/// Slots of Params that are no operands: the launch's scratch, and the running thread's.
+inline constexpr std::int64_t kSharedSlot = -1, kThreadSlot = -2;
+
 /// The node with these sources, or what it folds to where the folding is certain from bounds and
 /// constants: masks that always or never hold, index arithmetic with neutral operands, a choice
 /// whose condition is known.

@@ -163,6 +163,32 @@ Ref Form::fuse(Ref outer, Ref inner) {
     return fused;
 }
 
+std::int64_t Form::stage(Ref load, std::span<const Ref> over) {
+    Arena& a = arena_;
+    std::int64_t elements = 1;
+    std::string names;
+    for (Ref r : over) {
+        elements *= r->src(0)->arg(0);
+        names += " " + text(r);
+    }
+    Ref index = a.index(0);
+    std::int64_t rest = elements;
+    for (Ref r : over) {
+        rest /= r->src(0)->arg(0);
+        index = fold(a, Op::Add, index, fold(a, Op::Mul, r, a.index(rest)));
+    }
+    const Ref memory = ir::param(a, load->dtype(), kThreadSlot);
+    const Ref copied = ir::load(a, memory, index, load->src(2), load->arg(0));
+    sink_ = rebuild(sink_, [&](Ref node, std::span<const Ref> src) {
+        return node == load ? copied : make_folded(a, node, src);
+    });
+    std::vector<Ref> stores{ir::store(a, memory, index, load, load->src(2))};
+    stores.insert(stores.end(), sink_->src().begin(), sink_->src().end());
+    sink_ = a.make(Op::Sink, DType::None, stores);
+    note("stage a load over" + names);
+    return elements * static_cast<std::int64_t>(size_of(load->dtype()));
+}
+
 void Form::expand_unrolled() {
     Arena& a = arena_;
     while (true) {

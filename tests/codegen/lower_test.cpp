@@ -115,7 +115,8 @@ TEST_CASE("matrix products of every layout and ragged size") {
         for (const Case& s : {Case{1, 1, 1, false, false}, Case{64, 64, 64, false, false},
                               Case{7, 33, 20, false, false}, Case{13, 10, 65, false, true},
                               Case{64, 100, 50, true, false}, Case{70, 17, 3, true, true},
-                              Case{5, 200, 31, false, true}}) {
+                              Case{5, 200, 31, false, true}, Case{70, 1030, 33, false, false},
+                              Case{66, 2048, 9, true, false}}) {
             CAPTURE(s.m);
             CAPTURE(s.n);
             Arena a;

@@ -12,6 +12,19 @@
 
 namespace sinter::testing {
 
+// Memory on a 64-byte boundary.
+class Scratch {
+public:
+    explicit Scratch(std::int64_t bytes) : bytes_(static_cast<std::size_t>(bytes) + 64) {}
+    void* data() const {
+        const auto at = reinterpret_cast<std::uintptr_t>(bytes_.data());
+        return reinterpret_cast<void*>((at + 63) / 64 * 64);
+    }
+
+private:
+    std::vector<std::byte> bytes_;
+};
+
 struct CompiledKernel {
     codegen::Program program;
     std::shared_ptr<const runtime::Code> code;
@@ -29,9 +42,7 @@ struct CompiledKernel {
     std::vector<std::int64_t> run(std::vector<void*> blocks, std::vector<std::int64_t> scalars = {},
                                   std::int64_t parts = 1) const {
         std::vector<std::int64_t> check(2, 0);
-        std::vector<std::byte> shared(static_cast<std::size_t>(program.shared_bytes) + 64);
-        void* aligned =
-            shared.data() + (64 - reinterpret_cast<std::uintptr_t>(shared.data()) % 64) % 64;
+        const Scratch shared(program.shared_bytes), thread(program.thread_bytes);
         for (std::size_t i = 0; i < program.phases.size(); ++i) {
             const codegen::Phase& p = program.phases[i];
             std::int64_t trips = p.trips;
@@ -42,7 +53,8 @@ struct CompiledKernel {
             for (std::int64_t part = 0; part < parts; ++part) {
                 const std::int64_t begin = trips * part / parts, end = trips * (part + 1) / parts;
                 if (begin < end)
-                    f(blocks.data(), scalars.data(), aligned, nullptr, check.data(), begin, end);
+                    f(blocks.data(), scalars.data(), shared.data(), thread.data(), check.data(),
+                      begin, end);
             }
         }
         return check;

@@ -1,6 +1,8 @@
 #include <sinter/autograd.h>
 
 #include <algorithm>
+#include <string>
+#include <string_view>
 #include <unordered_map>
 
 #include <sinter/ir/arena.h>
@@ -33,34 +35,41 @@ std::vector<UOp> nodes_in(const UOp& loss, std::vector<UOp> inputs) {
     return inputs;
 }
 
-// The graph layer's messages name the op, shapes and dtypes; the line is ours to add.
+// The graph layer's messages name shapes and dtypes, and itself; the call is ours to name.
+template <class E>
+[[noreturn]] void fail_as_called(const E& error) {
+    constexpr std::string_view kOwnName = "gradient: ";
+    std::string_view message = error.what();
+    if (message.starts_with(kOwnName)) message.remove_prefix(kOwnName.size());
+    fail<E>(std::string(message));
+}
+
 template <class F>
-auto located(const Where& where, F&& f) {
+auto as_called(F&& f) {
     try {
         return f();
     } catch (const ShapeError& error) {
-        throw ShapeError(at(where) + error.what());
+        fail_as_called(error);
     } catch (const DTypeError& error) {
-        throw DTypeError(at(where) + error.what());
+        fail_as_called(error);
     } catch (const ValueError& error) {
-        throw ValueError(at(where) + error.what());
+        fail_as_called(error);
     }
 }
 
 /// The gradients of `loss`, null for an input that does not reach it if that is allowed.
 std::vector<UOp> differentiate(const UOp& loss, const std::vector<UOp>& inputs, const UOp& seed,
-                               const GradientOptions& options, const Where& where) {
+                               const GradientOptions& options) {
     const std::vector<UOp> nodes = nodes_in(loss, inputs);
     if (!options.allow_unused) {
-        return located(where, [&] { return ir::gradient(loss, nodes, seed); });
+        return as_called([&] { return ir::gradient(loss, nodes, seed); });
     }
     const std::vector<bool> reached = ir::reaches(loss, nodes);
     std::vector<UOp> used, result;
     for (std::size_t i = 0; i < nodes.size(); ++i) {
         if (reached[i]) used.push_back(nodes[i]);
     }
-    const std::vector<UOp> gradients =
-        located(where, [&] { return ir::gradient(loss, used, seed); });
+    const std::vector<UOp> gradients = as_called([&] { return ir::gradient(loss, used, seed); });
     std::size_t next = 0;
     for (std::size_t i = 0; i < nodes.size(); ++i) {
         result.push_back(reached[i] ? gradients[next++] : UOp());
@@ -68,16 +77,16 @@ std::vector<UOp> differentiate(const UOp& loss, const std::vector<UOp>& inputs, 
     return result;
 }
 
-std::vector<Tensor> differentiate(const Tensor& loss, std::span<const Tensor> inputs,
-                                  const Tensor* seed, const GradientOptions& options,
-                                  const Where& where) {
-    Call call("gradient", where);
+std::vector<Tensor> differentiate(std::string_view op, const Tensor& loss,
+                                  std::span<const Tensor> inputs, const Tensor* seed,
+                                  const GradientOptions& options, const Where& where) {
+    Call call(op, where);
     const UOp root = call.node(loss);
     const UOp start = seed != nullptr ? call.node(*seed) : UOp();
     std::vector<UOp> nodes;
     nodes.reserve(inputs.size());
     for (const Tensor& input : inputs) nodes.push_back(input.node(where));
-    const std::vector<UOp> gradients = differentiate(root, nodes, start, options, where);
+    const std::vector<UOp> gradients = differentiate(root, nodes, start, options);
     std::vector<Tensor> result;
     result.reserve(inputs.size());
     for (std::size_t i = 0; i < inputs.size(); ++i) {
@@ -89,29 +98,31 @@ std::vector<Tensor> differentiate(const Tensor& loss, std::span<const Tensor> in
 }  // namespace
 
 Tensor gradient(const Tensor& loss, const Tensor& input, Where where) {
-    return differentiate(loss, std::span<const Tensor>(&input, 1), nullptr, {}, where)[0];
+    return differentiate("gradient", loss, std::span<const Tensor>(&input, 1), nullptr, {},
+                         where)[0];
 }
 std::vector<Tensor> gradient(const Tensor& loss, std::span<const Tensor> inputs, Where where) {
-    return differentiate(loss, inputs, nullptr, {}, where);
+    return differentiate("gradient", loss, inputs, nullptr, {}, where);
 }
 std::vector<Tensor> gradient(const Tensor& loss, std::span<const Tensor> inputs,
                              const GradientOptions& options, Where where) {
-    return differentiate(loss, inputs, nullptr, options, where);
+    return differentiate("gradient", loss, inputs, nullptr, options, where);
 }
 std::vector<Tensor> gradient(const Tensor& loss, std::initializer_list<Tensor> inputs,
                              Where where) {
-    return differentiate(loss, std::span(inputs.begin(), inputs.size()), nullptr, {}, where);
+    return differentiate("gradient", loss, std::span(inputs.begin(), inputs.size()), nullptr, {},
+                         where);
 }
 std::vector<Tensor> gradient(const Tensor& loss, const std::vector<Tensor>& inputs, Where where) {
-    return differentiate(loss, inputs, nullptr, {}, where);
+    return differentiate("gradient", loss, inputs, nullptr, {}, where);
 }
 
 Tensor vjp(const Tensor& y, const Tensor& input, const Tensor& cotangent, Where where) {
-    return differentiate(y, std::span<const Tensor>(&input, 1), &cotangent, {}, where)[0];
+    return differentiate("vjp", y, std::span<const Tensor>(&input, 1), &cotangent, {}, where)[0];
 }
 std::vector<Tensor> vjp(const Tensor& y, std::span<const Tensor> inputs, const Tensor& cotangent,
                         Where where) {
-    return differentiate(y, inputs, &cotangent, {}, where);
+    return differentiate("vjp", y, inputs, &cotangent, {}, where);
 }
 
 void backward(const Tensor& loss, Where where) {
@@ -120,8 +131,7 @@ void backward(const Tensor& loss, Where where) {
     const std::vector<std::shared_ptr<Leaf>> leaves = Leaf::all();
     std::vector<UOp> nodes;
     for (const auto& leaf : leaves) nodes.push_back(leaf->node());
-    const std::vector<UOp> gradients =
-        differentiate(root, nodes, UOp(), {.allow_unused = true}, where);
+    const std::vector<UOp> gradients = differentiate(root, nodes, UOp(), {.allow_unused = true});
     if (std::ranges::none_of(gradients, [](const UOp& g) { return static_cast<bool>(g); })) {
         fail<ValueError>(
             "no tensor marked by requires_grad(true) reaches the loss; mark the parameters before "

@@ -102,7 +102,8 @@ ir::Shape ordered_axes(const Axes& axes, const UOp& x) {
     for (const std::int64_t axis : axes.list()) {
         const std::int64_t d = checked_axis(axis, x);
         if (std::ranges::find(out, d) != out.end())
-            fail<ShapeError>("axis " + text(axis) + " is named twice in " + text(axes.list()));
+            fail<ShapeError>("axis " + text(axis) + " is named twice in " + text(axes.list()) +
+                             " of " + text(x));
         out.push_back(d);
     }
     return out;

@@ -201,7 +201,8 @@ Tensor one_hot(const Arg& x, std::int64_t classes) {
     Call call("one_hot", x);
     const UOp value = call.node(x);
     if (!is_integer(value->dtype())) fail<DTypeError>("takes integers, got " + text(value));
-    if (classes < 0) fail<ValueError>("the number of classes may not be negative");
+    if (classes < 0)
+        fail<ValueError>("the number of classes may not be negative: " + text(classes));
     ir::Shape shape = shape_of(value), column = shape;
     shape.push_back(classes);
     column.push_back(1);

@@ -59,6 +59,9 @@ Formula parse(std::string_view written, std::span<const UOp> operands) {
         if (c != ' ') formula += c;
     const std::size_t arrow = formula.find("->");
     const std::string left = formula.substr(0, arrow);
+    if (const std::size_t stray = left.find_first_of("<>-="); stray != std::string::npos)
+        fail<ValueError>("\"" + formula + "\": unexpected '" + left[stray] +
+                         "'; operands and result are separated by ->");
     std::vector<std::string> terms(1);
     for (const char c : left) {
         if (c == ',')

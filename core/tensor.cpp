@@ -131,6 +131,25 @@ void Tensor::throw_uneven(Where where) {
 
 // --- running and reading
 
+namespace {
+
+// What the runtime says of a graph, said of the user's call.
+void run(std::span<const UOp> roots, std::span<const std::uint32_t> replaced = {}) {
+    try {
+        runtime::realize(roots, replaced);
+    } catch (const IndexError& error) {
+        fail<IndexError>(error.what());
+    } catch (const DeviceError& error) {
+        fail<DeviceError>(error.what());
+    } catch (const OutOfMemoryError& error) {
+        fail<OutOfMemoryError>(error.what());
+    } catch (const std::bad_alloc&) {
+        fail<OutOfMemoryError>("out of memory while the graph was compiled");
+    }
+}
+
+}  // namespace
+
 Tensor& Tensor::realize(Where where) {
     Tensor* const self[] = {this};
     realize(std::span<Tensor* const>(self), where);
@@ -152,11 +171,7 @@ void Tensor::realize(std::span<Tensor* const> tensors, Where where) {
         roots.push_back(t->node(where));
         replaced.push_back(t->leaf_ ? 2 : 1);
     }
-    try {
-        runtime::realize(roots, replaced);
-    } catch (const IndexError& error) {
-        fail<IndexError>(error.what());
-    }
+    run(roots, replaced);
     for (std::size_t i = 0; i < tensors.size(); ++i) {
         UOp buffer = runtime::realized(roots[i]);
         if (!buffer) throw InternalError("realize left " + text(roots[i]) + " without a value");
@@ -171,17 +186,24 @@ namespace {
 // The node's memory, computed if need be.
 UOp in_memory(const UOp& node) {
     if (UOp buffer = runtime::realized(node)) return buffer;
-    try {
-        runtime::realize(std::span<const UOp>(&node, 1));
-    } catch (const IndexError& error) {
-        fail<IndexError>(error.what());
-    }
+    run(std::span<const UOp>(&node, 1));
     UOp buffer = runtime::realized(node);
     if (!buffer) throw InternalError("realize left " + text(node) + " without a value");
     return buffer;
 }
 
 }  // namespace
+
+void Tensor::compute(Where where) const {
+    const Call call("to_vector", where);
+    (void)in_memory(node(where));
+}
+
+void Tensor::throw_no_room(std::size_t bytes, Where where) const {
+    const Call call("to_vector", where);
+    fail<OutOfMemoryError>("no memory for " + std::to_string(bytes) + " bytes of " +
+                           text(node(where)));
+}
 
 void Tensor::read(void* out, DType as, Where where) const {
     const Call call("to_vector", where);
@@ -200,11 +222,12 @@ void Tensor::read_bytes(std::span<std::byte> out, Where where) const {
     if (bytes != 0) std::memcpy(out.data(), runtime::memory_of(buffer).data(), bytes);
 }
 
-void Tensor::require_one(Where where) const {
+void Tensor::read_one(void* out, DType as, Where where) const {
     const Call call("item", where);
     const UOp value = node(where);
     if (value->numel() != 1)
         fail<ShapeError>("needs exactly one element, the tensor is " + text(value));
+    read(out, as, where);
 }
 
 // --- in place

@@ -114,7 +114,6 @@ std::shared_ptr<const Plan> PlanCache::get(schedule::Normalised graph,
     }
     key.push_back(bits);
     key.push_back(ir::env::number("NOOPT"));
-    key.push_back(ir::env::number("BEAM"));
     for (const char letter : ir::env::text("SINTER_TARGET")) key.push_back(letter);
 
     const std::shared_ptr<Entry> entry = entry_of(key);

@@ -32,7 +32,7 @@ struct Style {
 const Style& style() {
     static const Style colours{"\x1b[1m", "\x1b[32m", "\x1b[33m", "\x1b[2m", "\x1b[0m"};
     static const Style plain{"", "", "", "", ""};
-    static const bool terminal = isatty(STDERR_FILENO) != 0 && std::getenv("NO_COLOR") == nullptr;
+    static const bool terminal = isatty(STDERR_FILENO) != 0 && ir::env::text("NO_COLOR").empty();
     return terminal ? colours : plain;
 }
 

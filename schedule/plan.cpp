@@ -76,12 +76,17 @@ std::uint64_t Plan::mask(const Use& use) const {
     return expansion_.mask(use.tuple) | use.valid->ranges();
 }
 
-double Plan::evaluations(const Use& use) const {
+double Plan::evaluations(Id n, const Use& use) const {
     const std::uint64_t m = mask(use);
     if (use.scope != 0) return expansion_.extent(use.kernel, m | scopes_[use.scope].open);
     const PlannedKernel& kernel = kernels_[use.kernel];
     for (std::uint64_t rows : kernel.spine)
         if (subset(m, rows)) return expansion_.extent(use.kernel, rows);
+    // What lies over a reduction is computed where that will be.
+    if (profile_[n].heavy && may_run_over(use.kernel, m))
+        if (const Id below = reduction_below(graph_, n);
+            below != kNone && !profile_[below].contraction)
+            return expansion_.extent(use.kernel, m);
     // Loops nest in order of their numbers: a value is computed once a turn of the innermost that
     // it needs.
     const int top = 64 - std::countl_zero(m);
@@ -95,7 +100,7 @@ bool Plan::stays_inline(Id n) {
     double evaluated = 0;
     for (const std::span<const Use> uses : groups) {
         if (!may_inline(n, uses)) return false;
-        for (const Use& use : uses) evaluated += evaluations(use);
+        for (const Use& use : uses) evaluated += evaluations(n, use);
     }
     if (groups.size() == 1 || ir::is_movement(graph_.op(n)) || graph_.op(n) == Op::Detach)
         return true;
@@ -125,7 +130,7 @@ bool Plan::may_inline_value(Id n, std::span<const Use> uses) const {
         if (op != Op::Pad || facts.bytes == 0) return true;
         return std::ranges::none_of(uses, [&](const Use& use) {
             return scopes_[use.scope].contraction &&
-                   evaluations(use) > cost::kRepeats * static_cast<double>(graph_.numel(n));
+                   evaluations(n, use) > cost::kRepeats * static_cast<double>(graph_.numel(n));
         });
     }
     if (op == Op::Detach) return true;
@@ -134,7 +139,7 @@ bool Plan::may_inline_value(Id n, std::span<const Use> uses) const {
     if (facts.cast_of_memory || (facts.bytes == 0 && facts.flops <= 16)) return true;
     const double numel = static_cast<double>(graph_.numel(n));
     for (const Use& use : uses) {
-        const double evaluated = evaluations(use);
+        const double evaluated = evaluations(n, use);
         if (evaluated <= cost::kRepeats * numel) continue;
         const double wasted = (evaluated - numel) * std::max(1.0f, facts.flops);
         if (wasted <= cost::kTinyWork) continue;
@@ -183,11 +188,15 @@ bool Plan::may_inline_reduction(Id n, std::span<const Use> uses) const {
     if (expansion_.extent(use.kernel, open) > numel || !fits_spine(kernel, open)) return false;
     if (subset(kernel.loops, open))  // an epilogue
         return !contraction || (!kernel.contraction && kernel.stores.size() <= 2);
-    if (!subset(open, kernel.loops)) return false;
-    // Rows that are gone through more than once: the rows alone must keep the machine busy.
-    if (contraction) return false;
-    return expansion_.extent(use.kernel, open) >= cost::kParallelRows ||
-           expansion_.extent(use.kernel, kernel.loops) <= cost::kSerialWork;
+    return !contraction && may_run_over(use.kernel, open);
+}
+
+// Rows that are gone through more than once: the rows alone must keep the machine busy.
+bool Plan::may_run_over(KernelId id, std::uint64_t rows) const {
+    const PlannedKernel& kernel = kernels_[id];
+    if (!fits_spine(kernel, rows) || !subset(rows, kernel.loops)) return false;
+    return expansion_.extent(id, rows) >= cost::kParallelRows ||
+           expansion_.extent(id, kernel.loops) <= cost::kSerialWork;
 }
 
 KernelId Plan::new_kernel() {

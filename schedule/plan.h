@@ -71,6 +71,9 @@ private:
     bool may_inline(Id n, std::span<const Use> uses) const;
     bool may_inline_value(Id n, std::span<const Use> uses) const;
     bool may_inline_reduction(Id n, std::span<const Use> uses) const;
+    /// Whether the kernel may go through these rows on their own: a reduction over the rest is
+    /// computed once a row.
+    bool may_run_over(KernelId id, std::uint64_t rows) const;
     bool fits_spine(const PlannedKernel& kernel, std::uint64_t open) const;
     void join_spine(KernelId kernel, std::uint64_t open);
     void store(Id n);
@@ -86,7 +89,7 @@ private:
     void push(KernelId kernel, std::uint32_t scope, const Read& read);
 
     std::uint64_t mask(const Use& use) const;
-    double evaluations(const Use& use) const;
+    double evaluations(Id n, const Use& use) const;
     std::vector<std::span<const Use>> by_kernel(Id n) const;
 
     Expansion& expansion_;

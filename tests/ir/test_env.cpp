@@ -25,8 +25,8 @@ TEST_CASE("an override of an environment variable lasts as long as its scope, an
 }
 
 TEST_CASE("a variable that is no number is an error that names it") {
-    CHECK_THROWS_WITH_AS(env::Override("BEAM", "many"),
-                         doctest::Contains("BEAM=many: not a whole number"), ValueError);
+    CHECK_THROWS_WITH_AS(env::Override("SINTER_THREADS", "many"),
+                         doctest::Contains("SINTER_THREADS=many: not a whole number"), ValueError);
     CHECK_THROWS_AS(env::Override("DEBUG", "2x"), ValueError);
     CHECK_THROWS_AS(env::Override("DEBUG", ""), ValueError);
 }

@@ -6,6 +6,7 @@
 #include <initializer_list>
 #include <iosfwd>
 #include <memory>
+#include <new>
 #include <span>
 #include <string>
 #include <vector>
@@ -98,26 +99,30 @@ public:
     static void realize(std::span<Tensor* const> tensors, Where where = Where::current());
     static void realize(std::span<Tensor> tensors, Where where = Where::current());
     /// The elements in row-major order, converted to T as a C++ cast does (saturating, NaN to 0,
-    /// for integers).
+    /// for integers). Throws OutOfMemoryError where they do not fit.
     template <Number T>
     std::vector<T> to_vector(Where where = Where::current()) const {
+        compute(where);  // what cannot be computed is known before there is room for it
         const auto n = static_cast<std::size_t>(numel(where));
-        if constexpr (std::same_as<T, bool>) {
-            std::vector<std::uint8_t> bytes(n);
-            read(bytes.data(), boolean, where);
-            return {bytes.begin(), bytes.end()};
-        } else {
-            std::vector<T> values(n);
-            read(values.data(), dtype_of<T>, where);
-            return values;
+        try {
+            if constexpr (std::same_as<T, bool>) {
+                std::vector<std::uint8_t> bytes(n);
+                read(bytes.data(), boolean, where);
+                return {bytes.begin(), bytes.end()};
+            } else {
+                std::vector<T> values(n);
+                read(values.data(), dtype_of<T>, where);
+                return values;
+            }
+        } catch (const std::bad_alloc&) {
+            throw_no_room(n * sizeof(T), where);
         }
     }
     /// The only element. Throws ShapeError when there is not exactly one.
     template <Number T>
     T item(Where where = Where::current()) const {
         T value{};
-        require_one(where);
-        read(&value, dtype_of<T>, where);
+        read_one(&value, dtype_of<T>, where);
         return value;
     }
     /// The elements' bytes as they lie in memory, row-major.
@@ -278,8 +283,10 @@ private:
     static Tensor from_span(const void* data, std::size_t n, DType dtype, const Shape& shape,
                             Where where);
     [[noreturn]] static void throw_uneven(Where where);
+    void compute(Where where) const;
     void read(void* out, DType as, Where where) const;
-    void require_one(Where where) const;
+    [[noreturn]] void throw_no_room(std::size_t bytes, Where where) const;
+    void read_one(void* out, DType as, Where where) const;
     void require_defined(const Where& where) const;
     ir::UOp& handle();
     const ir::UOp& handle() const;
@@ -294,12 +301,24 @@ private:
 std::ostream& operator<<(std::ostream& os, const Tensor& tensor);
 std::string to_string(const Tensor& tensor);
 
+/// A tensor to be changed by a call, with the line of the caller; lives for one call.
+class TensorRef {
+public:
+    TensorRef(Tensor& tensor, Where where = Where::current()) : tensor_(&tensor), where_(where) {}
+    Tensor* tensor() const { return tensor_; }
+    const Where& where() const { return where_; }
+
+private:
+    Tensor* tensor_;
+    Where where_;
+};
+
 /// Computes several tensors in one schedule: realize(a, b, c).
 template <class... Ts>
-    requires(sizeof...(Ts) > 0 && (std::same_as<Ts, Tensor> && ...))
-void realize(Ts&... tensors) {
-    Tensor* const all[] = {&tensors...};
-    Tensor::realize(std::span<Tensor* const>(all));
+    requires(std::same_as<Ts, Tensor> && ...)
+void realize(TensorRef first, Ts&... others) {
+    Tensor* const all[] = {first.tensor(), &others...};
+    Tensor::realize(std::span<Tensor* const>(all), first.where());
 }
 
 }  // namespace sinter

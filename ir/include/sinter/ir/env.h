@@ -36,11 +36,10 @@ inline constexpr auto kEnvVars = std::to_array<EnvVar>({
      "Path of the LLVM library (libLLVM.so) to open; empty: the usual places."},
     {"SINTER_TARGET", Kind::Text, "",
      "Vectors that code is made for: sse2, avx2, avx512 or native; empty: native, this machine's."},
-    {"BEAM", Kind::Number, "0",
-     "How many candidate schedules of a kernel to measure; 0: the cost model alone decides."},
     {"PROFILE", Kind::Text, "",
      "File to write a trace of launches to, in the Chrome trace format; empty: none."},
     {"NOOPT", Kind::Flag, "0", "1 runs kernels as scheduled, without codegen's transformations."},
+    {"NO_COLOR", Kind::Text, "", "Anything at all keeps colours out of what DEBUG prints."},
 });
 
 /// A row of the table by its name; an unknown name does not compile.

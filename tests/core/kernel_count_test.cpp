@@ -1,0 +1,90 @@
+// How many kernels known expressions are, counted by what the CPU ran.
+
+#include "support.h"
+
+using namespace sinter;
+
+namespace {
+
+Tensor data(const Shape& shape) {
+    return (arange(Tensor(zeros(shape)).numel()) * 0.37 + 0.1)
+        .sin()
+        .reshape(shape)
+        .to(f32)
+        .realize();
+}
+
+// Kernels that computing all of these together takes.
+template <class... Ts>
+std::uint64_t kernels(Ts... tensors) {
+    const std::uint64_t before = stats().launches;
+    realize(tensors...);
+    return stats().launches - before;
+}
+
+Tensor gelu_of_linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
+    return gelu(matmul(x, weight) + bias);
+}
+
+}  // namespace
+
+TEST_CASE("softmax and log_softmax are one kernel, over any axis") {
+    const DeviceGuard guard{Device("CPU")};
+    for (const Shape& shape : {Shape{64, 1000}, Shape{7, 13}, Shape{1, 5}, Shape{200, 10}})
+        for (const std::int64_t axis : {0, 1}) {
+            CAPTURE(to_string(shape));
+            CAPTURE(axis);
+            const Tensor x = data(shape);
+            CHECK(kernels(softmax(x, axis)) == 1);
+            CHECK(kernels(log_softmax(x, axis)) == 1);
+        }
+    CHECK(kernels(softmax(data({4, 8, 32, 32}), -1)) == 1);
+    CHECK(kernels(softmax(data({1000}), 0)) == 1);
+}
+
+TEST_CASE("mean and variance of one tensor are one kernel") {
+    const DeviceGuard guard{Device("CPU")};
+    const Tensor x = data({64, 300});
+    CHECK(kernels(mean(x), var(x)) == 1);
+    CHECK(kernels(mean(x, 1), var(x, 1)) == 1);
+    CHECK(kernels(mean(x, 0), var(x, 0)) == 1);
+}
+
+TEST_CASE("sum and maximum of one tensor are one kernel") {
+    const DeviceGuard guard{Device("CPU")};
+    const Tensor x = data({64, 300});
+    CHECK(kernels(sum(x), max(x)) == 1);
+    CHECK(kernels(sum(x, 1), max(x, 1)) == 1);
+    CHECK(kernels(sum(x, 0), max(x, 0)) == 1);
+}
+
+TEST_CASE("a layer norm written out is one kernel") {
+    const DeviceGuard guard{Device("CPU")};
+    const Tensor x = data({32, 256}), weight = data({256}), bias = data({256});
+    CHECK(kernels((x - mean(x, 1, true)) * rsqrt(var(x, 1, true, 0) + 1e-5) * weight + bias) == 1);
+}
+
+TEST_CASE("a linear layer with bias and gelu is one kernel") {
+    const DeviceGuard guard{Device("CPU")};
+    for (const std::int64_t rows : {1, 3, 64, 200}) {
+        CAPTURE(rows);
+        CHECK(kernels(gelu_of_linear(data({rows, 96}), data({96, 80}), data({80}))) == 1);
+        CHECK(kernels(gelu_of_linear(data({rows, 784}), data({512, 784}).mT(), data({512}))) == 1);
+    }
+}
+
+TEST_CASE("what is in memory, or is a view of it, takes no kernel") {
+    const DeviceGuard guard{Device("CPU")};
+    const Tensor x = data({8, 9});
+    CHECK(kernels(x) == 0);
+    CHECK(kernels(x.reshape({72})) == 0);
+}
+
+TEST_CASE("an expression that occurs twice is computed once") {
+    const DeviceGuard guard{Device("CPU")};
+    const Tensor x = data({8, 9});
+    Tensor a = exp(x) + 1, b = exp(x) + 1;
+    CHECK(kernels(a, b) == 1);
+    a = sum(exp(x), 1);
+    CHECK(kernels(a, a) == 1);
+}

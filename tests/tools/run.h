@@ -1,0 +1,70 @@
+#pragma once
+// Runs Sinter's binaries as a user does.
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <set>
+#include <sstream>
+#include <string>
+
+#include <doctest/doctest.h>
+
+namespace sinter::test {
+
+struct Outcome {
+    int status;  ///< -1 where a signal ended it
+    std::string text;
+};
+
+/// A line of the shell; both streams are the text.
+inline Outcome shell(const std::string& line) {
+    FILE* pipe = popen(("{ " + line + "; } 2>&1").c_str(), "r");
+    REQUIRE(pipe != nullptr);
+    std::string text;
+    char buffer[4096];
+    while (const std::size_t n = fread(buffer, 1, sizeof buffer, pipe)) text.append(buffer, n);
+    const int status = pclose(pipe);
+    return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, text};
+}
+
+/// The path of sinter-<name>.
+inline std::string binary(const std::string& name) {
+    return std::string(SINTER_BIN_DIR) + "/sinter-" + name;
+}
+
+/// A folder that goes with its object.
+struct Folder {
+    std::filesystem::path path;
+    Folder() {
+        std::string name = (std::filesystem::temp_directory_path() / "sinter-XXXXXX").string();
+        REQUIRE(mkdtemp(name.data()) != nullptr);
+        path = name;
+    }
+    ~Folder() { std::filesystem::remove_all(path); }
+    Folder(const Folder&) = delete;
+    Folder& operator=(const Folder&) = delete;
+
+    std::set<std::string> names() const {
+        std::set<std::string> all;
+        for (const auto& entry : std::filesystem::directory_iterator(path))
+            all.insert(entry.path().filename().string());
+        return all;
+    }
+};
+
+inline std::string read_file(const std::filesystem::path& file) {
+    std::ifstream in(file, std::ios::binary);
+    std::ostringstream text;
+    text << in.rdbuf();
+    return text.str();
+}
+
+inline bool has(const std::string& text, const std::string& part) {
+    return text.find(part) != std::string::npos;
+}
+
+}  // namespace sinter::test

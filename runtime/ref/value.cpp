@@ -1,6 +1,7 @@
 #include "ref/value.h"
 
 #include <sinter/ir/error.h>
+#include <sinter/runtime/allocator.h>
 
 #include <new>
 
@@ -9,7 +10,9 @@ namespace sinter::runtime::ref {
 Value Value::allocate(DType dtype, std::int64_t count) {
     const std::size_t bytes = static_cast<std::size_t>(count) * size_of(dtype);
     constexpr std::align_val_t kAlignment{64};
-    void* data = ::operator new(bytes, kAlignment, std::nothrow);
+    // More than the machine has is refused here: a system may promise it, and kill who uses it.
+    static const std::size_t limit = Allocator::defaults().limit;
+    void* data = bytes <= limit ? ::operator new(bytes, kAlignment, std::nothrow) : nullptr;
     if (data == nullptr)
         throw OutOfMemoryError("REF: no memory for " + std::to_string(count) + " elements of " +
                                std::string(name(dtype)) + " (" + std::to_string(bytes) + " bytes)");

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <fstream>
 #include <limits>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
 #include <span>
@@ -16,7 +17,6 @@
 #include <sinter/ir/error.h>
 
 #include "atomic_file.h"
-#include "json.h"
 
 namespace sinter::nn {
 
@@ -43,6 +43,32 @@ std::string_view name_of(DType dtype) {
     return std::ranges::find(kDTypeNames, dtype, &DTypeName::dtype)->name;
 }
 
+// In the order of the text, as files of weights are written.
+using Json = nlohmann::ordered_json;
+
+constexpr int kMaxDepth = 64;
+
+/// `text` in quotes, escaped; bytes that are no UTF-8 are replaced.
+std::string quoted_name(std::string_view text) {
+    return Json(text).dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+// Parses a header. Throws what nlohmann::json does; names that stand twice and deep nesting, which
+// it would take, are refused as well.
+Json parse_header(const std::string& text) {
+    std::vector<std::set<std::string>> names;
+    const auto check = [&](int depth, Json::parse_event_t event, const Json& value) {
+        if (depth > kMaxDepth) throw std::invalid_argument("nested too deeply");
+        if (event == Json::parse_event_t::object_start) names.emplace_back();
+        if (event == Json::parse_event_t::object_end) names.pop_back();
+        if (event == Json::parse_event_t::key &&
+            !names.back().insert(value.get<std::string>()).second)
+            throw std::invalid_argument("the name " + value.dump() + " stands twice");
+        return true;
+    };
+    return Json::parse(text, check);
+}
+
 [[noreturn]] void fail(const std::filesystem::path& file, const std::string& what) {
     throw FileError(file.string() + ": " + what);
 }
@@ -62,7 +88,7 @@ std::vector<Entry> entries_of(const StateDict& tensors) {
     std::set<std::string_view> names;
     for (const auto& [name, tensor] : tensors) {
         if (!names.insert(name).second) {
-            throw ValueError("save_safetensors: the name " + json::quote(name) + " stands twice");
+            throw ValueError("save_safetensors: the name " + quoted_name(name) + " stands twice");
         }
         if (name == kMetadataName)
             throw ValueError("save_safetensors: no tensor may be named __metadata__");
@@ -84,13 +110,13 @@ std::string header_of(const std::vector<Entry>& entries, const Metadata& metadat
     std::string header = "{";
     const auto item = [&](std::string_view name) {
         if (header.size() > 1) header += ',';
-        header += json::quote(name) + ":{";
+        header += quoted_name(name) + ":{";
     };
     if (!metadata.empty()) {
         item(kMetadataName);
         bool first = true;
         for (const auto& [key, value] : metadata) {
-            header += (first ? "" : ",") + json::quote(key) + ":" + json::quote(value);
+            header += (first ? "" : ",") + quoted_name(key) + ":" + quoted_name(value);
             first = false;
         }
         header += "}";
@@ -98,7 +124,7 @@ std::string header_of(const std::vector<Entry>& entries, const Metadata& metadat
     std::uint64_t offset = 0;
     for (const Entry& entry : entries) {
         item(*entry.name);
-        header += "\"dtype\":" + json::quote(name_of(entry.tensor.dtype())) + ",\"shape\":[";
+        header += "\"dtype\":" + quoted_name(name_of(entry.tensor.dtype())) + ",\"shape\":[";
         const Shape shape = entry.tensor.shape();
         for (std::size_t d = 0; d < shape.size(); ++d)
             header += (d ? "," : "") + std::to_string(shape[d]);
@@ -137,7 +163,7 @@ public:
         std::uint64_t offset = 0;
         for (const Slot& slot : slots) {
             if (slot.begin != offset)
-                damaged("the data of " + json::quote(slot.name) +
+                damaged("the data of " + quoted_name(slot.name) +
                         " overlap others, or leave a gap");
             offset = slot.end;
         }
@@ -178,16 +204,15 @@ private:
         data_size_ = size_ - sizeof length - length;
         std::string text(length, '\0');
         read_bytes(text.data(), length);
-        json::Value header;
+        Json header;
         try {
-            header = json::parse(text);
-        } catch (const json::ParseError& error) {
+            header = parse_header(text);
+        } catch (const std::exception& error) {
             damaged(std::string("its header is no JSON: ") + error.what());
         }
-        const auto* object = header.get<json::Object>();
-        if (!object) damaged("its header is no JSON object");
+        if (!header.is_object()) damaged("its header is no JSON object");
         std::vector<Slot> slots;
-        for (const auto& [name, value] : *object) {
+        for (const auto& [name, value] : header.items()) {
             if (name == kMetadataName) {
                 read_metadata(value, metadata);
             } else {
@@ -197,31 +222,26 @@ private:
         return slots;
     }
 
-    void read_metadata(const json::Value& value, Metadata* metadata) const {
-        const auto* object = value.get<json::Object>();
-        if (!object) damaged("its metadata are no JSON object");
-        for (const auto& [key, text] : *object) {
-            if (!text.get<std::string>()) damaged("its metadata hold more than strings");
-            if (metadata) (*metadata)[key] = *text.get<std::string>();
+    void read_metadata(const Json& value, Metadata* metadata) const {
+        if (!value.is_object()) damaged("its metadata are no JSON object");
+        for (const auto& [key, text] : value.items()) {
+            if (!text.is_string()) damaged("its metadata hold more than strings");
+            if (metadata) (*metadata)[key] = text.get<std::string>();
         }
     }
 
-    Slot read_slot(const std::string& name, const json::Value& value) const {
-        const std::string quoted = json::quote(name);
-        const auto field = [&](std::string_view key) -> const json::Value* {
-            const auto* object = value.get<json::Object>();
-            if (!object) return nullptr;
-            for (const auto& [k, v] : *object) {
-                if (k == key) return &v;
-            }
-            return nullptr;
+    Slot read_slot(const std::string& name, const Json& value) const {
+        const std::string quoted = quoted_name(name);
+        const auto field = [&](const char* key) -> const Json* {
+            const auto found = value.find(key);  // of what is no object: the end
+            return found == value.end() ? nullptr : &*found;
         };
-        const json::Value* dtype = field("dtype");
-        const std::string* dtype_name = dtype ? dtype->get<std::string>() : nullptr;
-        if (!dtype_name) damaged("no dtype of " + quoted);
-        const auto known = std::ranges::find(kDTypeNames, *dtype_name, &DTypeName::name);
+        const Json* dtype = field("dtype");
+        if (!dtype || !dtype->is_string()) damaged("no dtype of " + quoted);
+        const std::string dtype_name = dtype->get<std::string>();
+        const auto known = std::ranges::find(kDTypeNames, dtype_name, &DTypeName::name);
         if (known == kDTypeNames.end())
-            fail(file_, "the dtype " + *dtype_name + " of " + quoted + " is not supported");
+            fail(file_, "the dtype " + dtype_name + " of " + quoted + " is not supported");
 
         Slot slot{name, known->dtype, {}, 0, 0};
         const auto shape = integers(field("shape"));
@@ -247,14 +267,15 @@ private:
         return slot;
     }
 
-    static std::optional<std::vector<std::uint64_t>> integers(const json::Value* value) {
-        const auto* array = value ? value->get<json::Array>() : nullptr;
-        if (!array) return std::nullopt;
+    static std::optional<std::vector<std::uint64_t>> integers(const Json* value) {
+        if (!value || !value->is_array()) return std::nullopt;
         std::vector<std::uint64_t> out;
-        for (const json::Value& item : *array) {
-            const auto* integer = item.get<std::int64_t>();
-            if (!integer || *integer < 0) return std::nullopt;
-            out.push_back(static_cast<std::uint64_t>(*integer));
+        for (const Json& item : *value) {
+            constexpr auto kMost =
+                static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
+            if (!item.is_number_unsigned() || item.get<std::uint64_t>() > kMost)
+                return std::nullopt;
+            out.push_back(item.get<std::uint64_t>());
         }
         return out;
     }

@@ -177,7 +177,7 @@ TEST_CASE("headers that describe no tensors are refused") {
     bad("", "JSON");
     bad("[]", "no JSON object");
     bad("{\"x\":" + good, "JSON");
-    bad("{\"x\":" + good + "}}", "text after the value");
+    bad("{\"x\":" + good + "}}", "expected end of input");
     bad("{\"x\":" + good + ",\"x\":" + good + "}", "stands twice");
     bad("{\"x\":" + good + ",\"y\":" + good + "}", "overlap");
     bad(R"({"x":{"dtype":"F32","shape":[2],"data_offsets":[8,16]}})", "gap", 16);

@@ -190,7 +190,7 @@ std::vector<std::shared_ptr<const LoadedProgram>> ProgramCache::load(
     }
     // Ours are made before we wait for those of others, so that two threads never wait for each
     // other.
-    ThreadPool::instance().for_each(static_cast<std::int64_t>(mine.size()), [&](std::int64_t n) {
+    const auto make_one = [&](std::int64_t n) {
         const std::size_t i = mine[static_cast<std::size_t>(n)];
         try {
             slots[i]->program = make(requests[i], keys[i], target);
@@ -198,7 +198,12 @@ std::vector<std::shared_ptr<const LoadedProgram>> ProgramCache::load(
             slots[i]->failure = std::current_exception();
         }
         settle(keys[i], slots[i]);
-    });
+    };
+    const auto count = static_cast<std::int64_t>(mine.size());
+    if (ir::env::debug() >= 3)  // what is printed comes in the same order every time
+        for (std::int64_t n = 0; n < count; ++n) make_one(n);
+    else
+        ThreadPool::instance().for_each(count, make_one);
     std::vector<std::shared_ptr<const LoadedProgram>> programs;
     std::unique_lock lock(mutex_);
     for (const auto& slot : slots) {

@@ -5,6 +5,8 @@
 #include <csignal>
 #include <regex>
 
+#include <sinter/info.h>
+
 #include "run.h"
 
 namespace fs = std::filesystem;
@@ -173,28 +175,21 @@ TEST_CASE("the same graphs are the same kernels, source and cache keys in every 
     CHECK_FALSE(first.empty());
     CHECK(first == keys(b));
 
-    // DEBUG=4 prints forms and sources; kernels that are compiled at the same time come in any
-    // order, and times differ.
-    const auto blocks = [](int) {
+    // What DEBUG=4 prints of kernels, but for the lines about launches: times differ.
+    const auto sources = [](int) {
         const Outcome outcome =
             shell("DEBUG=4 SINTER_CACHE_DIR=off " + binary("xor") + " --steps 2 | cat");
-        std::multiset<std::string> all;
         const std::regex launch("^[a-z][a-z0-9_]* .* (ns|us|ms|s ) .*$");
         std::istringstream lines(outcome.text);
-        std::string line, block;
-        while (std::getline(lines, line)) {
-            if (line.starts_with("--- ") || std::regex_match(line, launch)) {
-                if (has(block, "--- source")) all.insert(block);
-                block.clear();
-            }
-            block += line + "\n";
-        }
-        return all;
+        std::string line, text;
+        while (std::getline(lines, line))
+            if (!std::regex_match(line, launch)) text += line + "\n";
+        return text;
     };
-    const std::multiset<std::string> sources = blocks(1);
-    CHECK(sources.size() >= 3);
-    CHECK(has(*sources.begin(), "define "));
-    CHECK(sources == blocks(2));
+    const std::string source = sources(1);
+    CHECK(has(source, "--- source of "));
+    CHECK(has(source, "define "));
+    CHECK(source == sources(2));
 }
 
 TEST_CASE("weights that cannot be saved are an error, and what was there before stays") {
@@ -227,4 +222,21 @@ TEST_CASE("data files that are truncated or damaged are refused by name") {
     fails("truncated");
     put("train-images-idx3-ubyte", "\x1f\x8b\x08 not really gzip"s);
     fails("train-images-idx3-ubyte");
+}
+
+TEST_CASE("sinter-info names the devices, LLVM, the cache and every variable") {
+    const Folder folder;
+    const Outcome outcome = shell(with_cache(folder.path) + binary("info"));
+    CHECK(outcome.status == 0);
+    for (const char* label : {"sinter ", "CPU ", "REF ", "LLVM ", "threads ", "cache "})
+        CHECK(has("\n" + outcome.text, std::string("\n") + label));
+    CHECK(has(outcome.text, folder.path.string()));
+    for (const sinter::EnvironmentVariable& variable : sinter::environment()) {
+        CAPTURE(variable.name);
+        CHECK(has(outcome.text, "\n" + variable.name + " "));
+        CHECK(has(outcome.text, variable.doc));
+    }
+    const Outcome without = shell("SINTER_LLVM=/nowhere/libLLVM.so " + binary("info"));
+    CHECK(without.status == 0);
+    CHECK(has(without.text, "unusable"));
 }

@@ -54,6 +54,12 @@ Ref fold_known(Arena& a, Op op, DType dtype, std::span<const Ref> src) {
     return nullptr;
 }
 
+// Whether an index that may be out of range is below: it must be seen to be reported.
+bool has_check(Ref node) {
+    const std::vector<Ref> nodes = ir::toposort(std::span(&node, 1));
+    return std::ranges::any_of(nodes, [](Ref n) { return n->is(Op::Check); });
+}
+
 bool foldable_by_bounds(Op op) {
     switch (op) {
         case Op::Add:
@@ -87,7 +93,7 @@ Ref make_folded(Arena& arena, Op op, DType dtype, std::span<const Ref> src,
         return arena.constant_bits(dtype, args[0]);
     const Ref node = arena.make(op, dtype, src, args);
     if ((dtype == DType::Index || dtype == DType::Bool) && node->vmin() == node->vmax() &&
-        foldable_by_bounds(op))
+        foldable_by_bounds(op) && !has_check(node))
         return arena.constant_bits(dtype, node->vmin());
     return node;
 }

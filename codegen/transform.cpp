@@ -39,6 +39,12 @@ Ref neutral(Arena& a, Ref node, std::size_t component, DType dtype) {
     return a.constant_bits(dtype, info(dtype).max);
 }
 
+// The value where the guard holds, else 0.
+Ref fold_choice(Arena& a, Ref guard, Ref value) {
+    const Ref choice[] = {guard, value, a.constant_bits(value->dtype(), 0)};
+    return make_folded(a, Op::Where, value->dtype(), choice);
+}
+
 }  // namespace
 
 Form::Form(Arena& arena, Ref sink) : arena_(arena), sink_(sink) {
@@ -83,6 +89,9 @@ Form::Halves Form::split(Ref r, std::int64_t n, Role outer_role, Role inner_role
             changed[2] = fold(a, Op::And, src[2], guard);
         if (ragged && node->is(Op::Store) && (node->ranges() & mask) != 0)
             changed[3] = fold(a, Op::And, src[3], guard);
+        // What a masked load gives instead need not be an index.
+        if (ragged && node->is(Op::Check) && (node->ranges() & mask) != 0)
+            changed[0] = fold_choice(a, guard, src[0]);
         const auto named = named_ranges(node);
         const bool closing = std::ranges::any_of(named, [&](Ref x) { return x == r; });
         if (closing) {

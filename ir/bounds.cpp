@@ -75,7 +75,7 @@ Bounds bounds_of(Ref n) {
         case Op::Range:
             return {0, std::max<Wide>(0, of(n->src(0)).max - 1)};
         case Op::Check:
-            return {0, n->arg(0) - 1};
+            return {0, n->arg(0) - (is_guarding(n) ? 0 : 1)};
         case Op::Add:
             return fit(dt, {a().min + b().min, a().max + b().max});
         case Op::Sub:

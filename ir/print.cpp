@@ -154,7 +154,7 @@ std::string arguments(Ref node) {
             return " ." + std::to_string(args[0]);
         case Op::Check:
             if (!has(2)) break;
-            return named("below", 0) + named("site", 1);
+            return named("below", 0) + named("site", 1) + (has(3) ? " guarding" : "");
         case Op::Stage:
             if (!has(2)) break;
             return " " + std::string(space_name(args[0])) + named("slot", 1);

@@ -147,6 +147,12 @@ Ref Expansion::checked(Id gather, Id index, TupleId at, Ref valid, std::int64_t 
     return arena_.make(Op::Check, DType::Index, {value}, {bound, id});
 }
 
+Ref Expansion::guard(Ref check) const {
+    const std::int64_t bound = check->arg(0), guarding[] = {bound, check->arg(1), 1};
+    return arena_.lt(arena_.make(Op::Check, DType::Index, check->src(), guarding),
+                     index_.constant(bound));
+}
+
 const Expansion::StandIn* Expansion::stand_in(Ref load) const {
     const auto it = stand_ins_.find(load);
     return it == stand_ins_.end() ? nullptr : &it->second;

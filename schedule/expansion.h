@@ -64,6 +64,9 @@ public:
     /// `bound` elements. It holds a stand-in for the value, of which `stand_in` tells; lowering
     /// puts the value in its place.
     ir::Ref checked(Id gather, Id index, TupleId tuple, ir::Ref valid, std::int64_t bound);
+    /// A mask that holds where `check` (from `checked`) does not fail: what it guards is checked
+    /// though its place does not depend on the index.
+    ir::Ref guard(ir::Ref check) const;
     struct StandIn {
         Read read;
     };

@@ -120,6 +120,9 @@ Id Graph::append(Entry entry, std::span<const Id> sources) {
             sources = {};
         }
     }
+    if (entry.op == Op::Scatter && nodes_[sources[1]].numel > 0 && entry.shape[entry.args[1]] == 0)
+        throw IndexError("scatter along axis " + std::to_string(entry.args[1]) +
+                         ": the axis has no elements, so every index is out of range");
     entry.base = id;
     // A copy in memory of its own is the value itself where that is computed here anyway.
     if (entry.op == Op::Contiguous && entry.numel > 0) {

@@ -1,5 +1,6 @@
 #include "lower.h"
 
+#include <algorithm>
 #include <unordered_map>
 
 #include <sinter/ir/error.h>
@@ -53,6 +54,7 @@ private:
     Ref reduce(const Key& key, Ref value);
     Ref store(const PlannedStore& planned);
     Ref without_stand_ins(Ref root);
+    Ref guarded(Ref check, Ref value) const;
 
     Ref memory(Id n) { return ir::param(a_, g_.dtype(n), n); }
     Ref at(TupleId tuple, Id n) { return x_.index().flatten(x_.tuple(tuple), g_.shape(n)); }
@@ -169,6 +171,21 @@ Ref Lowering::reduce(const Key& key, Ref value) {
                    result);
 }
 
+bool depends(Ref root, Ref on) {
+    const std::vector<Ref> nodes = ir::toposort(std::span<const Ref>(&root, 1));
+    return std::ranges::find(nodes, on) != nodes.end();
+}
+
+// A gathered value that is the same at every index says nothing of an index out of range.
+Ref Lowering::guarded(Ref check, Ref value) const {
+    if (depends(value, check)) return value;
+    // Never seen: no constant that the value may turn out to be, or the choice would go.
+    const bool zero = value->is(Op::Const) && value->arg(0) == 0;
+    const DType dt = value->dtype();
+    const Ref other = a_.constant(dt, dt == DType::Bool ? (zero ? 1 : 0) : zero ? 85 : 86);
+    return a_.where(x_.guard(check), value, other);
+}
+
 Ref Lowering::combine(const Key& key, std::span<const Ref> src) {
     const Id n = key.node;
     const Op op = g_.op(n);
@@ -207,6 +224,11 @@ Ref Lowering::combine(const Key& key, std::span<const Ref> src) {
             if (key.filled && key.fill != g_.arg(n, 0) && src[0]->dtype() == dt)
                 return filled(key, src[0]);
             return src[0];
+        case Op::Gather: {
+            const std::int64_t bound =
+                g_.shape(g_.src(n, 0))[static_cast<std::size_t>(g_.arg(n, 0))];
+            return guarded(x_.checked(n, g_.src(n, 1), key.tuple, key.valid, bound), src[0]);
+        }
         default:
             break;
     }
@@ -298,9 +320,11 @@ Ref Lowering::store(const PlannedStore& planned) {
         case PlannedStore::Kind::Combine: {
             const auto axis = static_cast<std::size_t>(g_.arg(n, 1));
             std::vector<Ref> to(x_.tuple(planned.tuple).begin(), x_.tuple(planned.tuple).end());
-            to[axis] = x_.checked(n, g_.src(n, 1), planned.tuple, truth, g_.shape(n)[axis]);
-            return ir::store(a_, memory(n), x_.index().flatten(to, g_.shape(n)),
-                             value(g_.src(n, 2), planned.tuple), truth, g_.arg(n, 0));
+            const Ref check = x_.checked(n, g_.src(n, 1), planned.tuple, truth, g_.shape(n)[axis]);
+            to[axis] = check;
+            const Ref index = x_.index().flatten(to, g_.shape(n));
+            return ir::store(a_, memory(n), index, value(g_.src(n, 2), planned.tuple),
+                             depends(index, check) ? truth : x_.guard(check), g_.arg(n, 0));
         }
     }
     throw InternalError("a store of no kind");

@@ -133,6 +133,39 @@ TEST_CASE("indices outside their bound") {
                         a.narrow(1, 1, 3));
 }
 
+TEST_CASE("an index out of range is reported where the values are the same at every index") {
+    test::for_each_device([] {
+        const Tensor far({0, 5}), one = Tensor({1.f}).contiguous(), row = Tensor({{1.f, 2.f}});
+        const auto fails = [](const Tensor& t) {
+            CHECK_THROWS_AS((void)t.contiguous().realize(), IndexError);
+        };
+        fails(gather(zeros({3}), 0, far));
+        fails(gather(ones({3}, DType::Bool), 0, far));
+        fails(gather(one, 0, far));               // an axis of one element
+        fails(gather(expand(one, {3}), 0, far));  // an expanded axis
+        fails(index_select(row.contiguous(), 0, Tensor({-2})));
+        fails(pad(gather(zeros({3}), 0, far), {1, 1}));
+        fails(sum(gather(zeros({3}), 0, far)));
+        fails(cross_entropy(zeros({2, 3}), Tensor({0, 3})));
+        fails(scatter(one, 0, far, Tensor({2.f, 3.f})));
+        fails(scatter_add(row.contiguous(), 0, Tensor({{1, 0}}), Tensor({{2.f, 3.f}})));
+        fails(scatter_add(zeros({0}), 0, Tensor({0}), Tensor({1.f})));
+        CHECK(gather(zeros({3}), 0, Tensor({0, 2})).to_vector<float>() == std::vector<float>{0, 0});
+        CHECK(scatter_add(one, 0, Tensor({0, 0}), Tensor({2.f, 3.f})).item<float>() == 6);
+    });
+}
+
+TEST_CASE("indices that are computed are checked where there are elements alone") {
+    // 19 elements leave lanes of a vector over: what those would read is no index.
+    test::for_each_device([] {
+        const Tensor values = (arange(7) * 10).contiguous();
+        const Tensor numbers = (arange(19) % 7 + 100).contiguous();
+        const Tensor picked = gather(values, 0, numbers - 100);
+        CHECK(picked.to_vector<std::int64_t>() ==
+              ((arange(19) % 7) * 10).to_vector<std::int64_t>());
+    });
+}
+
 TEST_CASE("an index that is out of range when the graph runs names the bound") {
     test::for_each_device([] {
         const Tensor a = matrix().to(f32).contiguous();

@@ -53,6 +53,8 @@ inline Ref load(Arena& a, Ref memory, Ref index, Ref valid, std::int64_t fill_bi
                   std::span<const std::int64_t>(args, readable && valid->vmin() == 0 ? 2 : 1));
 }
 inline bool is_readable(Ref load) { return load->args().size() > 1 && load->arg(1) != 0; }
+/// Whether a Check stands in a comparison with its bound, which is not to be decided before.
+inline bool is_guarding(Ref check) { return check->args().size() > 2 && check->arg(2) != 0; }
 inline Ref store(Arena& a, Ref memory, Ref index, Ref value, Ref valid,
                  std::int64_t mode = kPlainStore) {
     return a.make(Op::Store, DType::None, {memory, index, value, valid}, {mode});

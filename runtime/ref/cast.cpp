@@ -5,6 +5,7 @@
 
 #include "ref/element.h"
 #include "ref/functions.h"
+#include "ref/spread.h"
 
 namespace sinter::runtime::ref {
 namespace {
@@ -80,7 +81,22 @@ Value Cast(ir::Ref node, Sources src) {
 Value Bitcast(ir::Ref node, Sources src) {
     if (size_of(node->dtype()) != size_of(node->src(0)->dtype()))
         refuse(node, "element sizes differ");
-    return *src[0];
+    const Noise* noise = is_float(node->src(0)->dtype()) ? Noise::active() : nullptr;
+    if (noise == nullptr) return *src[0];
+    // The sign of a NaN is open.
+    Value out = allocate_for(node);
+    with_element(node->src(0)->dtype(), [&]<class E>() {
+        const E* from = src[0]->as<E>();
+        E* to = out.fill<E>();
+        for (std::int64_t i = 0, n = node->numel(); i < n; ++i) {
+            to[i] = from[i];
+            if constexpr (is_float_element<E>)
+                if (std::isnan(static_cast<double>(load(from[i]))))
+                    to[i] = store<E>(std::copysign(std::numeric_limits<double>::quiet_NaN(),
+                                                   noise->draw(static_cast<std::uint64_t>(i))));
+        }
+    });
+    return out;
 }
 
 }  // namespace eval

@@ -42,6 +42,20 @@ TEST_CASE("noise leaves what is exact on every device as it is") {
     CHECK(noisy(ir::reduce(ReduceKind::Mul, whole, Ints{0})) == "30");
 }
 
+TEST_CASE("noise draws the sign of a NaN that its bits show") {
+    const ir::UOp bits = ir::bitcast(vec(f32, {kNaN, 1, -1}), i32),
+                  negative = ir::binary(Op::Lt, bits, ir::constant_int(i32, 0, bits->shape()));
+    bool seen[2] = {};
+    for (std::uint64_t seed = 1; seed < 20; ++seed) {
+        const std::string signs = noisy(negative, seed);
+        CHECK(signs.substr(signs.find(' ')) == ref(negative).substr(ref(negative).find(' ')));
+        seen[signs.front() == ref(negative).front() ? 1 : 0] = true;
+    }
+    CHECK(seen[0]);
+    CHECK(seen[1]);
+    CHECK(noisy(ir::bitcast(vec(f32, {1, -1}), i32)) == ref(ir::bitcast(vec(f32, {1, -1}), i32)));
+}
+
 TEST_CASE("noise moves functions and sums by about their rounding error") {
     const auto error = [](const ir::UOp& node, double exact) {
         return std::fabs(std::stod(noisy(node)) - exact);

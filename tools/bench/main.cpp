@@ -9,6 +9,7 @@
 
 #include "rows.h"
 #include "tool.h"
+#include "workload.h"
 
 namespace {
 
@@ -62,7 +63,7 @@ int run(const std::string& only, double seconds) {
 int main(int argc, char** argv) {
     std::string only = ".*";
     double seconds = 0.5;
-    bool first_kernel = false;
+    bool first_kernel = false, serve = false;
     CLI::App app(
         "Times Sinter: the budgets of its design, kernels over tensors of real sizes, training "
         "steps.");
@@ -73,8 +74,11 @@ int main(int argc, char** argv) {
         ->capture_default_str();
     app.add_flag("--first-kernel", first_kernel,
                  "realize one kernel and exit: what the start-up rows time");
+    app.add_flag("--serve", serve,
+                 "answer the requests of a benchmark driver, one JSON object a line");
     CLI11_PARSE(app, argc, argv);
     return sinter::tool::guarded("sinter-bench", [&] {
+        if (serve) return sinter::tool::serve();
         return first_kernel ? sinter::tool::first_kernel() : run(only, seconds);
     });
 }

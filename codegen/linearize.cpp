@@ -391,6 +391,10 @@ private:
             for (const Work& w : works)
                 if (w.remaining == 0 && w.store != nullptr && w.store->src().size() == 4)
                     emit_.prepare(w.store);
+        std::uint64_t closed_by_stores = 0;
+        for (const Work& w : works)
+            if (w.store != nullptr && std::popcount(w.remaining) > 1)
+                closed_by_stores |= to_be_closed(w.values);
         for (Work& w : works) {
             if (w.reduction != nullptr && mine(w.reduction)) finish.push_back(w.reduction);
             if (w.remaining == 0) {
@@ -401,10 +405,12 @@ private:
                 continue;
             }
             // First the ranges that reductions of this work wait for, then those that they close:
-            // the other way round they would be computed again in each trip.
+            // the other way round they would be computed again in each trip. Stores go the same
+            // way, since those over the same ranges must share their loops.
             std::uint64_t candidates = w.remaining;
             if (std::popcount(candidates) > 1) {
-                const std::uint64_t open_first = candidates & ~to_be_closed(w.values);
+                const std::uint64_t open_first =
+                    candidates & ~(w.store != nullptr ? closed_by_stores : to_be_closed(w.values));
                 if (open_first != 0) candidates = open_first;
             }
             std::int64_t first = -1;

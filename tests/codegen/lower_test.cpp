@@ -4,6 +4,7 @@
 #include <limits>
 #include <random>
 
+#include <sinter/ir/env.h>
 #include <sinter/ir/kernel.h>
 
 #include "run.h"
@@ -320,6 +321,52 @@ TEST_CASE("sums along rows and along columns meet in one sum") {
                     expected += at(r, c) * row * column;
                 }
             CHECK(out[0] == expected);  // whole numbers: exact
+        }
+}
+
+TEST_CASE("a store over its operand's memory comes after all that the other stores read") {
+    // One store needs the sums of its rows first, the other could go through memory the other way.
+    const char* plain = "0";
+    SUBCASE("as chosen") {}
+    SUBCASE("in plain loops") { plain = "1"; }
+    const env::Override mode("NOOPT", plain);
+    for (const codegen::Target& target : targets())
+        for (const auto& [rows, cols] :
+             {std::pair<std::int64_t, std::int64_t>{3, 5}, {17, 33}, {100, 7}}) {
+            CAPTURE(rows);
+            Arena a;
+            const Ref i = range(a, 0, rows, Role::Loop), j = range(a, 1, cols, Role::Loop),
+                      yes = a.truth(true);
+            const Ref place = a.add(a.mul(j, a.index(rows)), i);
+            const Ref x = load(a, param(a, f64, 0), place, yes),
+                      y = load(a, param(a, f64, 1), place, yes);
+            constexpr auto add = static_cast<std::int64_t>(ReduceKind::Add);
+            const Ref row = a.make(Op::Reduce, f64, {y, j}, {add});
+            const Ref total = a.make(Op::Reduce, f64, {a.mul(row, row), i}, {add});
+            const CompiledKernel kernel(
+                sink_of(a, {store(a, param(a, f64, 2), place, a.add(a.add(x, row), total), yes),
+                            store(a, param(a, f64, 3), place, a.add(x, x), yes)}),
+                target);
+            const auto n = static_cast<std::size_t>(rows * cols);
+            std::vector<double> u(n), v(n), twice(n), more(n), sums(static_cast<std::size_t>(rows));
+            for (std::size_t k = 0; k < n; ++k) {
+                u[k] = static_cast<double>(k % 13);
+                v[k] = static_cast<double>(k % 7) - 2;
+                sums[k % sums.size()] += v[k];
+            }
+            const std::vector<double> before = u;
+            double sum = 0;
+            for (double s : sums) sum += s * s;
+            for (const bool in_place_first : {true, false}) {
+                u = before;
+                kernel.run({u.data(), v.data(), in_place_first ? u.data() : more.data(),
+                            in_place_first ? twice.data() : u.data()});
+                for (std::size_t k = 0; k < n; ++k) {
+                    REQUIRE((in_place_first ? u : more)[k] ==
+                            before[k] + sums[k % sums.size()] + sum);
+                    REQUIRE((in_place_first ? twice : u)[k] == 2 * before[k]);
+                }
+            }
         }
 }
 

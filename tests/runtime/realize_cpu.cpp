@@ -183,6 +183,35 @@ TEST_CASE("an assignment whose target nobody else owns is written in place") {
     CHECK(address_of(roots[0]) == memory);
 }
 
+TEST_CASE("results beside one that is written in place read what was there") {
+    // In a kernel of several stores over the same points, or in two kernels.
+    for (const std::size_t n : {std::size_t{3}, std::size_t{64}, std::size_t{1001}})
+        for (const bool first : {true, false}) {
+            CAPTURE(n);
+            std::vector<float> values(n), others(n);
+            for (std::size_t i = 0; i < n; ++i) {
+                values[i] = static_cast<float>(i % 11);
+                others[i] = static_cast<float>(i % 5) - 2;
+            }
+            UOp target = floats(values), other = floats(others);
+            const void* memory = address_of(target);
+            std::vector<UOp> roots{ir::assign(target, add(mul(target, other), other)),
+                                   mul(target, other), add(target, full_like(target, 1))};
+            if (!first) std::swap(roots.front(), roots.back());
+            target = other = UOp();
+            realize(roots, std::vector<std::uint32_t>(roots.size(), 0));
+            if (!first) std::swap(roots.front(), roots.back());
+            CHECK(address_of(roots[0]) == memory);
+            const std::vector<float> sums = values_of(roots[0]), products = values_of(roots[1]),
+                                     more = values_of(roots[2]);
+            for (std::size_t i = 0; i < n; ++i) {
+                REQUIRE(sums[i] == values[i] * others[i] + others[i]);
+                REQUIRE(products[i] == values[i] * others[i]);
+                REQUIRE(more[i] == values[i] + 1);
+            }
+        }
+}
+
 TEST_CASE("an assignment never changes what somebody can still ask for") {
     const auto increment = [](const UOp& target) {
         return ir::assign(target, add(target, full_like(target, 1)));

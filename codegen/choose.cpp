@@ -290,7 +290,10 @@ std::int64_t stage(Form& form, Ref lane, Ref vectors) {
 
 Placed apply(Form& form, const Plan& plan) {
     const Analysis before = analyse(form.sink());
-    std::vector<Ref> parallel, blocks, within;
+    std::vector<Ref> parallel, blocks, tiles, within;
+    // Of a tile of dot products, the blocks of the longer operand run outermost: it is gone through
+    // once.
+    const bool dots = plan.contraction && has(before.closed, plan.vector);
     Ref lane = nullptr, vectors = nullptr;
     for (std::int64_t n : before.numbers) {
         const Ref r = before.range[n];
@@ -315,7 +318,7 @@ Placed apply(Form& form, const Plan& plan) {
         } else if (unrolled != plan.unrolled.end()) {
             const Form::Halves halves = form.split(r, unrolled->by, role, Role::Unroll);
             if (halves.outer != nullptr && outer)
-                parallel.push_back(halves.outer);
+                (dots ? tiles : parallel).push_back(halves.outer);
             else if (halves.outer != nullptr && result)
                 within.push_back(halves.outer);
         } else {
@@ -330,6 +333,9 @@ Placed apply(Form& form, const Plan& plan) {
     if (plan.staged_for != 0) result.thread_bytes = stage(form, lane, vectors);
     form.expand_unrolled();
 
+    std::ranges::stable_sort(tiles, std::ranges::greater(),
+                             [](Ref r) { return r->src(0)->arg(0); });
+    if (dots) parallel.insert(parallel.end(), tiles.begin(), tiles.end());
     result.parallel = blocks;
     result.parallel.insert(result.parallel.end(), parallel.begin(), parallel.end());
     for (Ref r : result.parallel) result.order.push_back(r->arg(0));

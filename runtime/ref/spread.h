@@ -87,6 +87,13 @@ Carry<E> blur_carry(const Noise& noise, Carry<E> carry, const Terms<E>& terms, s
         // unrounded.
         if (terms.sum <= std::ldexp(1.0, terms.last_bit + Limits::digits - 12))
             return carry == 0 ? std::copysign(T{0}, static_cast<T>(draw)) : carry;
+        // Where large terms cancel after they have swallowed small ones, what is left is a multiple
+        // of their last place, zero above all: no error at random would hit it.
+        if (std::fabs(draw) < 0.625) {
+            const double place = std::exp2(std::ceil(std::log2(kEpsilon<E> * terms.sum)));
+            const double kept = std::nearbyint(static_cast<double>(carry) / place) * place;
+            return kept == 0 ? std::copysign(T{0}, static_cast<T>(draw)) : static_cast<T>(kept);
+        }
         return carry + static_cast<T>(draw * kEpsilon<E> * terms.sum * (1 + std::sqrt(n) / 4));
     } else if constexpr (K == ir::ReduceKind::Mul) {
         if (std::isnan(carry)) return carry;

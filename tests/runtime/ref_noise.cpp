@@ -42,6 +42,18 @@ TEST_CASE("noise leaves what is exact on every device as it is") {
     CHECK(noisy(ir::reduce(ReduceKind::Mul, whole, Ints{0})) == "30");
 }
 
+TEST_CASE("noise loses small terms of a sum beside large ones that cancel, as a device may") {
+    const ir::UOp x = vec(f32, {0.3125, 133.125, 5368709120, 1, -5368709120});
+    bool zero = false, other = false;
+    for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+        const double sum = std::stod(noisy(ir::reduce(ReduceKind::Add, x, Ints{0}), seed));
+        zero = zero || sum == 0;
+        other = other || std::fabs(sum) > 512;
+    }
+    CHECK(zero);
+    CHECK(other);
+}
+
 TEST_CASE("noise draws the sign of a NaN that its bits show") {
     const ir::UOp bits = ir::bitcast(vec(f32, {kNaN, 1, -1}), i32),
                   negative = ir::binary(Op::Lt, bits, ir::constant_int(i32, 0, bits->shape()));

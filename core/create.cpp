@@ -89,6 +89,9 @@ Tensor from_data(const void* data, const Shape& shape, DType dtype, Where where)
 Tensor from_blob(void* data, const Shape& shape, DType dtype, Where where) {
     const Call call("from_blob", where);
     const auto bytes = static_cast<std::size_t>(checked_numel(shape)) * size_of(dtype);
+    if (data == nullptr && bytes != 0)
+        fail<ValueError>("no memory was given for " + text(shape) + " of " +
+                         std::string(name(dtype)));
     if (reinterpret_cast<std::uintptr_t>(data) % std::max<std::size_t>(size_of(dtype), 1) != 0)
         fail<ValueError>("the memory is not aligned to its elements of " +
                          std::to_string(size_of(dtype)) + " bytes: use from_data, which copies");

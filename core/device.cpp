@@ -2,13 +2,25 @@
 
 #include <ostream>
 
+#include <sinter/ir/error.h>
 #include <sinter/runtime/realize.h>
 #include <sinter/stats.h>
 
 namespace sinter {
 
-Device::Device(std::string_view name)
-    : id_(static_cast<std::int64_t>(runtime::parse_device(name))) {}
+namespace {
+
+std::int64_t id_of(std::string_view name, const std::source_location& where) {
+    try {
+        return static_cast<std::int64_t>(runtime::parse_device(name));
+    } catch (const DeviceError& error) {
+        throw DeviceError(at(where) + "Device: " + error.what());
+    }
+}
+
+}  // namespace
+
+Device::Device(std::string_view name, std::source_location where) : id_(id_of(name, where)) {}
 
 std::string_view Device::name() const { return runtime::name(static_cast<runtime::DeviceId>(id_)); }
 

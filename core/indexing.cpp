@@ -17,8 +17,13 @@ UOp counted_from_front(const UOp& index, std::int64_t n) {
         fail<DTypeError>("an index must be integers, got " + text(index));
     const UOp i = ir::cast(index, i64);
     if (is_unsigned(index->dtype())) return i;
-    const UOp moved = ir::binary(Op::Add, i, ir::constant_int(i64, n, i->shape()));
-    return ir::where(ir::binary(Op::Lt, i, ir::constant_int(i64, 0, i->shape())), moved, i);
+    const auto constant = [&](std::int64_t value) {
+        return ir::constant_int(i64, value, i->shape());
+    };
+    // An index too far in front stays what the caller wrote, for the message.
+    const UOp counts_back = ir::binary(Op::And, ir::binary(Op::Lt, i, constant(0)),
+                                       ir::binary(Op::Le, constant(-n), i));
+    return ir::where(counts_back, ir::binary(Op::Add, i, constant(n)), i);
 }
 
 namespace {

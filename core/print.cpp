@@ -175,15 +175,16 @@ private:
 
 }  // namespace
 
-std::ostream& operator<<(std::ostream& os, const Tensor& tensor) {
-    if (!tensor.defined()) return os << "(undefined)";
-    Printer(tensor, os).print();
+std::ostream& operator<<(std::ostream& os, const Printed& x) {
+    if (!x.tensor().defined()) return os << "(undefined)";
+    const Call call("print", x.where());
+    Printer(x.tensor(), os).print();
     return os;
 }
 
-std::string to_string(const Tensor& tensor) {
+std::string to_string(const Tensor& tensor, Where where) {
     std::ostringstream os;
-    os << tensor;
+    os << Printed(tensor, where);
     return os.str();
 }
 

@@ -8,6 +8,7 @@
 #include <chrono>
 #include <exception>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -139,14 +140,21 @@ void ThreadPool::run(std::int64_t trips, Task task) {
     for (int thread = static_cast<int>(state.workers.size()) + 1; thread < threads_; ++thread) {
         // Rounds are numbered by the pool, so a thread started late must not take the one before
         // for its own.
-        state.workers.emplace_back([&state, work, thread, last = state.round.load()]() mutable {
+        const auto worker = [&state, work, thread, last = state.round.load()]() mutable {
             for (;;) {
                 last = state.round.wait_change(last, state.spin);
                 if (state.stop) return;
                 work(thread);
                 if (state.pending.add(-1u) == 1) state.pending.wake();
             }
-        });
+        };
+        try {
+            state.workers.emplace_back(worker);
+        } catch (const std::system_error&) {
+            // The system has no thread to give: this loop runs here, the next tries again.
+            task.call(task.body, 0, trips, 0);
+            return;
+        }
     }
     state.task = task;
     state.trips = trips;

@@ -1,6 +1,7 @@
 // Every family of ops refuses bad calls with the user's line, the op's name and what it was given;
 // what cannot be computed leaves everything usable.
 
+#include <sstream>
 #include <thread>
 
 #include "support.h"
@@ -37,6 +38,8 @@ TEST_CASE("creation refuses") {
     REFUSES(ShapeError, "tril", "f32[3]", tril(f({3})));
     REFUSES(ShapeError, "diag", "f32[2, 2, 2]", diag(f({2, 2, 2})));
     REFUSES(ValueError, "one_hot", "-1", one_hot(arange(3), -1));
+    REFUSES(ValueError, "from_blob", "f32", from_blob(nullptr, {2}, f32));
+    REFUSES(DeviceError, "Device", "the devices are CPU and REF", Device("TPU"));
     REFUSES(ShapeError, "Tensor", "2 values do not fill [3]", Tensor(std::vector{1, 2}, {3}));
 }
 
@@ -108,6 +111,18 @@ TEST_CASE("indexing by tensors refuses") {
     REFUSES(ShapeError, "scatter", "f32[2, 3]", scatter(a, 0, Tensor({0}), 1));
     REFUSES(ShapeError, "scatter_add", "f32[2, 3]", scatter_add(a, 3, Tensor({{0}}), 1));
     REFUSES(ShapeError, "embedding", "f32[3]", embedding(Tensor({0}), f({3})));
+    // The index is named as it was written, also where it counts from the end.
+    test::for_each_device([&] {
+        const Tensor b = f({2, 3}).contiguous();
+        const auto at = [&](int i) { return gather(b, 1, Tensor({{i}})); };
+        REFUSES(IndexError, "item", "gather along axis 1: index 3 is out", at(3).item<float>());
+        REFUSES(IndexError, "item", "gather along axis 1: index -4 is out", at(-4).item<float>());
+        REFUSES(IndexError, "item", "gather along axis 1: index -7 is out", at(-7).item<float>());
+        CHECK(at(-3).item<float>() == 0);
+        const Tensor low = scatter(b, 1, Tensor({{-9}}), 1);
+        REFUSES(IndexError, "to_vector", "scatter along axis 1: index -9 is out",
+                low.to_vector<float>());
+    });
 }
 
 TEST_CASE("products, convolutions and pools refuse") {
@@ -157,6 +172,9 @@ TEST_CASE("reading and realizing refuse, in the line of the call") {
         REFUSES(IndexError, "realize", "2", wrong.realize());
         REFUSES(IndexError, "realize", "2", realize(wrong, fine));
         REFUSES(IndexError, "realize", "2", realize(fine, wrong));
+        std::ostringstream text;
+        REFUSES(IndexError, "print", "2", text << wrong);
+        REFUSES(IndexError, "print", "2", to_string(wrong));
         fine.realize();
         CHECK(fine.to_vector<float>() == std::vector<float>(6, 1));
     });

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <iosfwd>
+#include <source_location>
 #include <string_view>
 
 namespace sinter {
@@ -11,7 +12,8 @@ namespace sinter {
 class Device {
 public:
     /// Throws DeviceError naming the devices there are.
-    explicit Device(std::string_view name);
+    explicit Device(std::string_view name,
+                    std::source_location where = std::source_location::current());
     std::string_view name() const;
     std::int64_t id() const { return id_; }
     friend bool operator==(Device a, Device b) { return a.id_ == b.id_; }

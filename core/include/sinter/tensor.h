@@ -297,9 +297,22 @@ private:
     std::shared_ptr<Leaf> leaf_;  // of a Tensor marked by requires_grad
 };
 
+/// A tensor to be printed, with the line of the caller; lives for one call.
+class Printed {
+public:
+    Printed(const Tensor& tensor, Where where = Where::current())
+        : tensor_(&tensor), where_(where) {}
+    const Tensor& tensor() const { return *tensor_; }
+    const Where& where() const { return where_; }
+
+private:
+    const Tensor* tensor_;
+    Where where_;
+};
+
 /// Prints like NumPy: big arrays are summarised, columns are aligned.
-std::ostream& operator<<(std::ostream& os, const Tensor& tensor);
-std::string to_string(const Tensor& tensor);
+std::ostream& operator<<(std::ostream& os, const Printed& tensor);
+std::string to_string(const Tensor& tensor, Where where = Where::current());
 
 /// A tensor to be changed by a call, with the line of the caller; lives for one call.
 class TensorRef {

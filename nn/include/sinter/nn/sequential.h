@@ -36,9 +36,10 @@ public:
     }
     std::size_t size() const { return slots_.size(); }
 
-    Tensor operator()(const Tensor& x) const {
+    /// Errors of the layers name the caller's line.
+    Tensor operator()(const Tensor& x, Where where = Where::current()) const {
         Tensor y = x;
-        for (const auto& slot : slots_) y = slot->call(y);
+        for (const auto& slot : slots_) y = slot->call(y, where);
         return y;
     }
 
@@ -54,13 +55,21 @@ protected:
 private:
     struct Slot {
         virtual ~Slot() = default;
-        virtual Tensor call(const Tensor& x) const = 0;
+        virtual Tensor call(const Tensor& x, Where where) const = 0;
         virtual Module* module() = 0;
     };
     template <class Layer>
     struct Holder final : Slot {
         explicit Holder(Layer held) : layer(std::move(held)) {}
-        Tensor call(const Tensor& x) const override { return layer(x); }
+        Tensor call(const Tensor& x, Where where) const override {
+            if constexpr (std::invocable<const Layer&, const Tensor&, Where>) {
+                return layer(x, where);
+            } else if constexpr (std::invocable<const Layer&, const Arg&>) {
+                return layer(Arg(x, where));
+            } else {
+                return layer(x);
+            }
+        }
         Module* module() override {
             if constexpr (std::derived_from<Layer, Module>) {
                 return &layer;

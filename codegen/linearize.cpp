@@ -38,6 +38,8 @@ public:
         : arena_(arena), emit_(arena, options.fma) {
         emit_.function().symbol = symbol;
         for (Ref n : ir::toposort(std::span(&sink, 1))) {
+            if (n->is(Op::Reduce) || n->is(Op::Accumulate))
+                for (Ref r : named_ranges(n)) closed_ |= range_bit(r);
             if (!n->is(Op::Range)) continue;
             const auto number = static_cast<std::size_t>(n->arg(0));
             range_[number] = n;
@@ -267,6 +269,7 @@ private:
     // f(i, j) = a(i) b(j) with a(i) = sum over j, b(j) = sum over i has no order of i and j
     // without.
     void rename_closed(std::vector<Work>& works) {
+        if ((closed_ & emit_.open_ranges()) == 0) return;
         std::vector<Ref> roots;
         for (const Work& w : works) roots.insert(roots.end(), w.values.begin(), w.values.end());
         const std::uint64_t clash = to_be_closed(roots) & emit_.open_ranges();
@@ -322,6 +325,7 @@ private:
             args[0] = static_cast<std::int64_t>(i);
             range_[i] = arena_.make(Op::Range, DType::Index, like->src(), args);
             rank_[i] = rank_[static_cast<std::size_t>(like->arg(0))];
+            closed_ |= range_bit(range_[i]);
             made.push_back(range_[i]);
             return range_[i];
         }
@@ -393,7 +397,7 @@ private:
                     emit_.prepare(w.store);
         std::uint64_t closed_by_stores = 0;
         for (const Work& w : works)
-            if (w.store != nullptr && std::popcount(w.remaining) > 1)
+            if (w.store != nullptr && (w.remaining & closed_) != 0)
                 closed_by_stores |= to_be_closed(w.values);
         for (Work& w : works) {
             if (w.reduction != nullptr && mine(w.reduction)) finish.push_back(w.reduction);
@@ -408,7 +412,7 @@ private:
             // the other way round they would be computed again in each trip. Stores go the same
             // way, since those over the same ranges must share their loops.
             std::uint64_t candidates = w.remaining;
-            if (std::popcount(candidates) > 1) {
+            if (std::popcount(candidates) > 1 && (candidates & closed_) != 0) {
                 const std::uint64_t open_first =
                     candidates & ~(w.store != nullptr ? closed_by_stores : to_be_closed(w.values));
                 if (open_first != 0) candidates = open_first;
@@ -524,7 +528,8 @@ private:
     std::int64_t rank_[64] = {};
     std::map<Ref, std::vector<Ref>> fresh_;  // ranges made in the place of another
     std::uint64_t vector_ = 0;
-    bool overwrites_ = false;  // several memories are written
+    std::uint64_t closed_ = 0;  // by any reduction
+    bool overwrites_ = false;   // several memories are written
 };
 
 }  // namespace

@@ -178,7 +178,7 @@ TEST_CASE("the same graphs are the same kernels, source and cache keys in every 
     // What DEBUG=4 prints of kernels, but for the lines about launches: times differ.
     const auto sources = [](int) {
         const Outcome outcome =
-            shell("DEBUG=4 SINTER_CACHE_DIR=off " + binary("xor") + " --steps 2 | cat");
+            shell("DEBUG=4 SINTER_CACHE_DIR=off " + binary("xor") + " --steps 2 2>&1 >/dev/null");
         const std::regex launch("^[a-z][a-z0-9_]* .* (ns|us|ms|s ) .*$");
         std::istringstream lines(outcome.text);
         std::string line, text;
@@ -190,6 +190,23 @@ TEST_CASE("the same graphs are the same kernels, source and cache keys in every 
     CHECK(has(source, "--- source of "));
     CHECK(has(source, "define "));
     CHECK(source == sources(2));
+}
+
+TEST_CASE("the same seed trains the same network, to the last bit of its weights") {
+    const Folder folder;
+    const auto train = [&](const char* file, const std::string& seed) {
+        const fs::path path = folder.path / file;
+        const Outcome outcome =
+            shell(binary("mnist") + " --model cnn --epochs 1 --batch 2000 --seed " + seed +
+                  " --save " + path.string());
+        CAPTURE(outcome.text);
+        CHECK(outcome.status == 0);
+        return read_file(path);
+    };
+    const std::string first = train("a", "5");
+    CHECK(first.size() > 300000);
+    CHECK((first == train("b", "5")));
+    CHECK((first != train("c", "6")));
 }
 
 TEST_CASE("weights that cannot be saved are an error, and what was there before stays") {

@@ -40,6 +40,10 @@ public:
         for (Ref n : ir::toposort(std::span(&sink, 1))) {
             if (n->is(Op::Reduce) || n->is(Op::Accumulate))
                 for (Ref r : named_ranges(n)) closed_ |= range_bit(r);
+            if (n->is(Op::Scan) && n->src(1)->is(Op::Range)) ordered_ |= range_bit(n->src(1));
+            if (n->is(Op::Store))
+                for (Ref r : n->src().subspan(4))
+                    if (r->is(Op::Range)) ordered_ |= range_bit(r);
             if (!n->is(Op::Range)) continue;
             const auto number = static_cast<std::size_t>(n->arg(0));
             range_[number] = n;
@@ -326,6 +330,7 @@ private:
             range_[i] = arena_.make(Op::Range, DType::Index, like->src(), args);
             rank_[i] = rank_[static_cast<std::size_t>(like->arg(0))];
             closed_ |= range_bit(range_[i]);
+            if ((ordered_ & range_bit(like)) != 0) ordered_ |= range_bit(range_[i]);
             made.push_back(range_[i]);
             return range_[i];
         }
@@ -408,11 +413,14 @@ private:
                     step(*w.reduction, w.values);
                 continue;
             }
-            // First the ranges that reductions of this work wait for, then those that they close:
-            // the other way round they would be computed again in each trip. Stores go the same
-            // way, since those over the same ranges must share their loops.
-            std::uint64_t candidates = w.remaining;
-            if (std::popcount(candidates) > 1 && (candidates & closed_) != 0) {
+            // Ranges that are walked in order are innermost. Before them the ranges that reductions
+            // of this work wait for, then those that they close: the other way round they would be
+            // computed again in each trip. Stores go the same way, since those over the same ranges
+            // must share their loops.
+            std::uint64_t candidates = w.remaining & ~ordered_;
+            if (candidates == 0) {
+                candidates = w.remaining;
+            } else if (std::popcount(candidates) > 1 && (candidates & closed_) != 0) {
                 const std::uint64_t open_first =
                     candidates & ~(w.store != nullptr ? closed_by_stores : to_be_closed(w.values));
                 if (open_first != 0) candidates = open_first;
@@ -528,8 +536,9 @@ private:
     std::int64_t rank_[64] = {};
     std::map<Ref, std::vector<Ref>> fresh_;  // ranges made in the place of another
     std::uint64_t vector_ = 0;
-    std::uint64_t closed_ = 0;  // by any reduction
-    bool overwrites_ = false;   // several memories are written
+    std::uint64_t ordered_ = 0;  // walked in order, by a scan or a store that combines
+    std::uint64_t closed_ = 0;   // by any reduction
+    bool overwrites_ = false;    // several memories are written
 };
 
 }  // namespace

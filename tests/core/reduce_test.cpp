@@ -35,6 +35,32 @@ TEST_CASE("sums of integers and bool are i64, of 16-bit floats carried in f32") 
     });
 }
 
+TEST_CASE("a scan along one axis of what is normalised along another") {
+    for_each_device([] {
+        const Tensor x = (arange(30) % 7).reshape({5, 6}).to(f64).contiguous();
+        const std::vector<double> values = x.to_vector<double>();
+        // Rows sum to 1 after the division; the scan goes down the columns.
+        const std::vector<double> shares = cumsum(x / sum(x, 1, true), 0).to_vector<double>();
+        const std::vector<double> across = cumsum(x / sum(x, 0, true), 1).to_vector<double>();
+        for (std::size_t i = 0; i < 5; ++i)
+            for (std::size_t j = 0; j < 6; ++j) {
+                double down = 0, along = 0;
+                for (std::size_t k = 0; k <= i; ++k) {
+                    double row = 0;
+                    for (std::size_t c = 0; c < 6; ++c) row += values[k * 6 + c];
+                    down += values[k * 6 + j] / row;
+                }
+                for (std::size_t k = 0; k <= j; ++k) {
+                    double column = 0;
+                    for (std::size_t r = 0; r < 5; ++r) column += values[r * 6 + k];
+                    along += values[i * 6 + k] / column;
+                }
+                CHECK(test::close(shares[i * 6 + j], down, f64));
+                CHECK(test::close(across[i * 6 + j], along, f64));
+            }
+    });
+}
+
 TEST_CASE("extremes keep NaN, and the first of equals wins") {
     for_each_device([] {
         const Tensor x({{3.f, 1.f, 3.f}, {NAN, 5.f, 2.f}});

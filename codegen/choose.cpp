@@ -15,7 +15,9 @@ constexpr double kLoadCycles = 0.25;
 constexpr double kRaggedCode = 0.05;  // its cost in a kernel of up to kManySteps steps
 constexpr double kManySteps = 1e6;
 constexpr std::int64_t kPage = 4096;
-constexpr std::int64_t kFarApart = 16;   // elements: neighbours across rows share no cache line
+constexpr std::int64_t kFarApart = 16;  // elements: neighbours across rows share no cache line
+constexpr double kRowBytes = 1 << 15;   // of the nearest cache, for a row kept near
+constexpr int kCostlyOps = 8;  // value ops above which computing again is dearer than reading back
 constexpr double kStageBytes = 1 << 19;  // of the second-level cache, for one staged block
 constexpr double kStageBlocks = 8,
                  kStageRows = 64;    // fewer do not keep threads busy, or pay for the copy
@@ -286,6 +288,62 @@ std::int64_t stage(Form& form, Ref lane, Ref vectors) {
     return 0;
 }
 
+// The values below `root` that are computed in its own pass: not those of reductions, which come
+// before.
+std::vector<Ref> own_values(Ref root) {
+    std::vector<Ref> found, stack{root};
+    RefMap<char> seen;
+    while (!stack.empty()) {
+        const Ref n = stack.back();
+        stack.pop_back();
+        if (seen.contains(n) || n->is(Op::Reduce) || n->is(Op::Accumulate)) continue;
+        seen[n] = 1;
+        found.push_back(n);
+        stack.insert(stack.end(), n->src().begin(), n->src().end());
+    }
+    return found;
+}
+
+int value_ops(Ref root) {
+    return static_cast<int>(std::ranges::count_if(own_values(root), [](Ref n) {
+        return ir::is_elementwise(n->op()) && n->dtype() != DType::Index &&
+               n->dtype() != DType::Bool;
+    }));
+}
+
+// A value that several passes over the same row compute, at some cost, and a row of which fits the
+// nearest cache; null if there is none. Of values that contain one another the outermost.
+Ref value_to_stage(const Form& form, Ref lane, double row_bytes) {
+    if (row_bytes > kRowBytes) return nullptr;
+    const std::uint64_t lanes = range_bit(lane);
+    std::vector<Ref> passes;
+    const Ref sink = form.sink();
+    for (Ref n : ir::toposort(std::span(&sink, 1))) {
+        if (n->is(Op::Store) && (n->ranges() & lanes) != 0) passes.push_back(n->src(2));
+        if (n->is(Op::Reduce) && closes(n, lane)) passes.push_back(n->src(0));
+    }
+    RefMap<int> times;
+    std::vector<Ref> values;
+    for (Ref pass : passes)
+        for (Ref n : own_values(pass)) {
+            int& count = times[n];
+            if (++count == 2) values.push_back(n);
+        }
+    Ref best = nullptr;
+    int most = kCostlyOps - 1;
+    for (Ref n : values) {
+        const bool value =
+            ir::is_elementwise(n->op()) && n->dtype() == f32 && (n->ranges() & lanes) != 0;
+        if (!value) continue;
+        const int ops = value_ops(n);
+        if (ops > most) {
+            most = ops;
+            best = n;
+        }
+    }
+    return best;
+}
+
 }  // namespace
 
 Placed apply(Form& form, const Plan& plan) {
@@ -294,7 +352,7 @@ Placed apply(Form& form, const Plan& plan) {
     // Of a tile of dot products, the blocks of the longer operand run outermost: it is gone through
     // once.
     const bool dots = plan.contraction && has(before.closed, plan.vector);
-    Ref lane = nullptr, vectors = nullptr;
+    Ref lane = nullptr, vectors = nullptr, outer_block = nullptr;
     for (std::int64_t n : before.numbers) {
         const Ref r = before.range[n];
         const bool result = has(before.outer, n);
@@ -305,6 +363,7 @@ Placed apply(Form& form, const Plan& plan) {
         if (n == plan.vector) {
             const Form::Halves halves =
                 form.split(r, std::int64_t{plan.vectors} * plan.lanes, role, Role::Loop);
+            outer_block = halves.outer;
             if (halves.outer != nullptr && outer)
                 (plan.contraction ? blocks : parallel).push_back(halves.outer);
             if (plan.vectors > 1) {
@@ -331,6 +390,19 @@ Placed apply(Form& form, const Plan& plan) {
     }
     Placed result;
     if (plan.staged_for != 0) result.thread_bytes = stage(form, lane, vectors);
+    // Passes over the rows, one row at a time: what they share is kept near.
+    if (plan.unrolled.empty() && plan.vector >= 0 && has(before.closed, plan.vector)) {
+        const double steps = before.volume(before.closed),
+                     row = static_cast<double>(before.size(plan.vector));
+        const Ref shared = steps == row ? value_to_stage(form, lane, row * sizeof(float)) : nullptr;
+        if (shared != nullptr) {
+            std::vector<Ref> over;
+            if (outer_block != nullptr) over.push_back(outer_block);
+            if (vectors != nullptr) over.push_back(vectors);
+            over.push_back(lane);
+            result.thread_bytes = form.stage(shared, over);
+        }
+    }
     form.expand_unrolled();
 
     std::ranges::stable_sort(tiles, std::ranges::greater(),

@@ -50,6 +50,8 @@ public:
 
     // --- effects, in the innermost open block
     void store(Ref store);
+    /// The thread's scratch has been filled here: what reads it stays in this scope.
+    void scratch_is_filled() { scratch_depth_ = levels_.size() - 1; }
     /// Makes what `store` will write, so that nothing is read after other stores have been made.
     void prepare(Ref store);
     /// acc += a * b in one step where `value` is a product, the reduction a sum, and the target
@@ -114,6 +116,7 @@ private:
     std::uint64_t vector_mask_ = 0;
     std::uint64_t open_ = 0;
     std::uint16_t lanes_ = 1;
+    std::size_t scratch_depth_ = 0;
 };
 
 }  // namespace sinter::codegen

@@ -346,6 +346,7 @@ private:
             std::vector<Work> after(rest.begin(), rest.end());
             works.erase(rest.begin(), rest.end());
             process(std::move(works));
+            emit_.scratch_is_filled();
             return process(std::move(after));
         }
         std::vector<Ref> roots;

@@ -172,7 +172,7 @@ Ref Form::fuse(Ref outer, Ref inner) {
     return fused;
 }
 
-std::int64_t Form::stage(Ref load, std::span<const Ref> over) {
+std::int64_t Form::stage(Ref value, std::span<const Ref> over) {
     Arena& a = arena_;
     std::int64_t elements = 1;
     std::string names;
@@ -186,16 +186,18 @@ std::int64_t Form::stage(Ref load, std::span<const Ref> over) {
         rest /= r->src(0)->arg(0);
         index = fold(a, Op::Add, index, fold(a, Op::Mul, r, a.index(rest)));
     }
-    const Ref memory = ir::param(a, load->dtype(), kThreadSlot);
-    const Ref copied = ir::load(a, memory, index, load->src(2), load->arg(0));
+    const bool load = value->is(Op::Load);
+    const Ref valid = load ? value->src(2) : a.truth(true);
+    const Ref memory = ir::param(a, value->dtype(), kThreadSlot);
+    const Ref copied = ir::load(a, memory, index, valid, load ? value->arg(0) : 0);
     sink_ = rebuild(sink_, [&](Ref node, std::span<const Ref> src) {
-        return node == load ? copied : make_folded(a, node, src);
+        return node == value ? copied : make_folded(a, node, src);
     });
-    std::vector<Ref> stores{ir::store(a, memory, index, load, load->src(2))};
+    std::vector<Ref> stores{ir::store(a, memory, index, value, valid)};
     stores.insert(stores.end(), sink_->src().begin(), sink_->src().end());
     sink_ = a.make(Op::Sink, DType::None, stores);
-    note("stage a load over" + names);
-    return elements * static_cast<std::int64_t>(size_of(load->dtype()));
+    note("stage " + std::string(ir::name(value->op())) + " over" + names);
+    return elements * static_cast<std::int64_t>(size_of(value->dtype()));
 }
 
 void Form::expand_unrolled() {

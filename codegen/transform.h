@@ -34,10 +34,10 @@ public:
     /// One range in place of two, where every index uses them as outer * size(inner) + inner; null
     /// if some does not.
     Ref fuse(Ref outer, Ref inner);
-    /// The elements that `load` reads are copied to the thread's scratch once for each trip of the
-    /// ranges that are not in `over`, and read from there: side by side in the order of `over`, the
-    /// last running fastest. Gives the bytes.
-    std::int64_t stage(Ref load, std::span<const Ref> over);
+    /// `value` is kept in the thread's scratch: computed once over the ranges of `over` for each
+    /// trip of the others it depends on, and read from there by all that used it; side by side in
+    /// the order of `over`, the last running fastest. A load keeps its mask. Gives the bytes.
+    std::int64_t stage(Ref value, std::span<const Ref> over);
     /// Unrolled ranges become copies of the code: of the stores they are free in, and of the
     /// accumulators of the reduces that close them.
     void expand_unrolled();

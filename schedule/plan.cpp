@@ -186,9 +186,22 @@ bool Plan::may_inline_reduction(Id n, std::span<const Use> uses) const {
     }
 
     if (expansion_.extent(use.kernel, open) > numel || !fits_spine(kernel, open)) return false;
+    // The range of a scan runs innermost: nothing is computed for each of its steps but what
+    // belongs to one element.
+    if ((open & walked(kernel)) != 0 && !subset(kernel.loops, open)) return false;
     if (subset(kernel.loops, open))  // an epilogue
         return !contraction || (!kernel.contraction && kernel.stores.size() <= 2);
     return !contraction && may_run_over(use.kernel, open);
+}
+
+// The range that a scan of this kernel walks.
+std::uint64_t Plan::walked(const PlannedKernel& kernel) const {
+    std::uint64_t ranges = 0;
+    for (const PlannedStore& s : kernel.stores)
+        if (graph_.op(s.node) == Op::Scan)
+            ranges |= expansion_.tuple(s.tuple)[static_cast<std::size_t>(graph_.arg(s.node, 1))]
+                          ->ranges();
+    return ranges;
 }
 
 // Rows that are gone through more than once: the rows alone must keep the machine busy.

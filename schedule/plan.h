@@ -75,6 +75,7 @@ private:
     /// computed once a row.
     bool may_run_over(KernelId id, std::uint64_t rows) const;
     bool fits_spine(const PlannedKernel& kernel, std::uint64_t open) const;
+    std::uint64_t walked(const PlannedKernel& kernel) const;
     void join_spine(KernelId kernel, std::uint64_t open);
     void store(Id n);
     void store_scatter(Id n);

@@ -127,3 +127,14 @@ TEST_CASE("running reductions") {
         expect_shaped(cummin(x, 1), {2, 3}, {1, 1, 1, 3, 2, 2});
     });
 }
+
+TEST_CASE("a running sum over what a reduction along another axis normalised") {
+    for_each_device([] {
+        const Tensor y = cumsum(softmax(zeros({3, 2, 4}), 0), 1);
+        const float third = 1.0f / 3, both = third + third;
+        std::vector<float> want;
+        for (int i = 0; i < 3; ++i)
+            for (float v : {third, both}) want.insert(want.end(), 4, v);
+        CHECK(y.to_vector<float>() == want);
+    });
+}

@@ -25,7 +25,9 @@ public:
     ir::Op op(Id n) const { return nodes_[n].op; }
     DType dtype(Id n) const { return nodes_[n].dtype; }
     std::int64_t numel(Id n) const { return nodes_[n].numel; }
-    std::span<const Id> src(Id n) const { return {&sources_[nodes_[n].src], nodes_[n].nsrc}; }
+    std::span<const Id> src(Id n) const {
+        return {sources_.data() + nodes_[n].src, nodes_[n].nsrc};
+    }
     Id src(Id n, std::size_t i) const { return sources_[nodes_[n].src + i]; }
     std::span<const std::int64_t> args(Id n) const { return {nodes_[n].args, nodes_[n].nargs}; }
     std::int64_t arg(Id n, std::size_t i) const { return nodes_[n].args[i]; }

@@ -64,6 +64,20 @@ std::uint64_t count(const std::string& flag, const std::string& text) {
     return value;
 }
 
+std::string device(const std::string& name) {
+    try {
+        return std::string(sn::Device(name).name());
+    } catch (const sn::DeviceError& error) {
+        usage(error.what());
+    }
+}
+
+std::string op(const std::string& name) {
+    if (std::ranges::find(rows(), name, &Row::name) == rows().end())
+        usage("--break takes an op of --list, got \"" + name + "\"");
+    return name;
+}
+
 Options parse(int argc, char** argv) {
     Options options;
     for (int i = 1; i < argc; ++i) {
@@ -91,9 +105,9 @@ Options parse(int argc, char** argv) {
         else if (flag == "--programs")
             options.programs = count(flag, value);
         else if (flag == "--device")
-            options.judge.device = value;
+            options.judge.device = device(value);
         else if (flag == "--break")
-            options.judge.broken_row = value;
+            options.judge.broken_row = op(value);
         else
             usage("there is no flag " + flag);
     }

@@ -54,8 +54,15 @@ private:
         ir::UOp held;  // the Buffer of a realized node
         std::size_t uses = 0;
         std::vector<std::size_t> sources;
+        bool summed_on = false;  // a sum of which another one is made
         Value value;
     };
+
+    static bool is_sum(ir::Ref node) {
+        return node->is(ir::Op::Fold) ||
+               (node->is(ir::Op::Reduce) &&
+                static_cast<ir::ReduceKind>(node->arg(0)) == ir::ReduceKind::Add);
+    }
 
     // Depth first, without recursion: a graph may be as deep as it has nodes.
     void visit(ir::Ref root) {
@@ -93,6 +100,13 @@ private:
             step.sources.push_back(position);
             ++steps_[position].uses;
         }
+        if (is_sum(step.node)) {
+            // Sums below it, with no more than movement in between.
+            std::size_t below = step.sources[0];
+            while (ir::is_movement(steps_[below].node->op()) && !is_sum(steps_[below].node))
+                below = steps_[below].sources[0];
+            steps_[below].summed_on = is_sum(steps_[below].node);
+        }
         positions_.emplace(node, steps_.size());
         steps_.push_back(std::move(step));
     }
@@ -102,7 +116,7 @@ private:
         if (op >= std::size(kRows)) refuse(step.node, "not an op of tensor-level graphs");
         std::vector<const Value*> values;
         for (const std::size_t source : step.sources) values.push_back(&steps_[source].value);
-        if (Noise* noise = Noise::active()) noise->next_node();
+        if (Noise* noise = Noise::active()) noise->next_node(step.summed_on);
         step.value = kRows[op].function(step.node, values);
         for (const std::size_t source : step.sources)
             if (--steps_[source].uses == 0) steps_[source].value = {};

@@ -28,4 +28,9 @@ double Noise::draw(std::uint64_t element) const {
     return (bits & 1) != 0 ? magnitude : -magnitude;
 }
 
+int Noise::choice(std::uint64_t element) const {
+    if ((seed_ & 1) != 0) return static_cast<int>(seed_ >> 1 & 3);
+    return static_cast<int>(mix(mix(seed_ + node_) + element) >> 7 & 3);
+}
+
 }  // namespace sinter::runtime::ref

@@ -14,6 +14,17 @@
 namespace sinter::runtime::ref::eval {
 namespace {
 
+/// Whether the terms of a sum are products, perhaps summed before.
+bool sums_products(ir::Ref node) {
+    const auto passes = [](ir::Ref n) {
+        return ir::is_movement(n->op()) || n->is(ir::Op::Cast) || n->is(ir::Op::Detach) ||
+               n->is(ir::Op::Reduce) || n->is(ir::Op::Fold);
+    };
+    ir::Ref n = node->src(0);
+    while (passes(n)) n = n->src(0);
+    return n->is(ir::Op::Mul);
+}
+
 /// Combines every element of the source into the element of the result that `into` walks over at
 /// the same time.
 template <class E, ir::ReduceKind K>
@@ -40,9 +51,10 @@ Value accumulate(ir::Ref node, const Value& source, const Track& into) {
                                     terms[static_cast<std::size_t>(at[0] + i * step[0])].add(
                                         load(x[at[1] + i * step[1]]));
                             });
+            const bool products = sums_products(node);
             for (std::size_t i = 0; i < count; ++i)
-                carry[i] =
-                    blur_carry<E, K>(*noise, carry[i], terms[i], static_cast<std::int64_t>(i));
+                carry[i] = blur_carry<E, K>(*noise, carry[i], terms[i],
+                                            static_cast<std::int64_t>(i), products);
         }
     }
     Value out = allocate_for(node);

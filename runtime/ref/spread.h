@@ -47,11 +47,15 @@ struct Terms {
     int last_bit = std::numeric_limits<int>::max();  // exponent of the lowest set bit of any
     double grow = 0, fade = 0;                       // log2 of the factors above and below 1
     bool special = false;                            // any zero, infinity or NaN
+    bool up = false, down = false, nan = false;      // any infinity by its sign, any NaN
 
     void add(double x) {
         ++count;
         if (x == 0 || !std::isfinite(x)) {
             special = true;
+            up = up || x > 0;
+            down = down || x < 0;
+            nan = nan || std::isnan(x);
             return;
         }
         const double magnitude = std::fabs(x);
@@ -66,26 +70,33 @@ struct Terms {
 };
 
 /// A carried sum, product or extreme with an error that another order of its terms may make.
+/// `products`: the terms of a sum are products, which a device may add unrounded.
 template <class E, ir::ReduceKind K>
-Carry<E> blur_carry(const Noise& noise, Carry<E> carry, const Terms<E>& terms, std::int64_t i) {
+Carry<E> blur_carry(const Noise& noise, Carry<E> carry, const Terms<E>& terms, std::int64_t i,
+                    bool products = false) {
     using Limits = std::numeric_limits<Machine<E>>;
     using T = Carry<E>;
     if (terms.count <= 1 && carry != 0) return carry;
     const double draw = noise.draw(static_cast<std::uint64_t>(i));
     const auto n = static_cast<double>(terms.count);
-    // Where the order decides about overflow: now NaN, now what the wide carry has.
+    // Where the order decides about overflow: now what the wide carry has, now NaN or an infinity.
     [[maybe_unused]] const auto unknown = [&] {
-        return draw < 0 ? std::numeric_limits<T>::quiet_NaN() : carry;
+        constexpr T kInfinity = std::numeric_limits<T>::infinity();
+        const T open[] = {carry, std::numeric_limits<T>::quiet_NaN(), kInfinity, -kInfinity};
+        return open[noise.choice(static_cast<std::uint64_t>(i))];
     };
     if (carry == 0 && K != ir::ReduceKind::Set && !(K == ir::ReduceKind::Add && terms.sum > 0))
         carry = std::copysign(T{0}, static_cast<T>(draw));  // which of the zeros is open
     if constexpr (K == ir::ReduceKind::Add) {
         if (terms.sum >= static_cast<double>(Limits::max()) / 2) return unknown();
+        // Products that overflow in the type need not where they are added unrounded.
+        if (products && terms.up && terms.down && !terms.nan) return unknown();
         if (!std::isfinite(carry) || terms.sum == 0) return carry;
         // Multiples of one power of two whose sums all fit add up exactly. The margin of 12 bits
         // keeps rounded products out that end in zeros by chance: a device may add the products
         // unrounded.
-        if (terms.sum <= std::ldexp(1.0, terms.last_bit + Limits::digits - 12))
+        if (!noise.summed_on() &&
+            terms.sum <= std::ldexp(1.0, terms.last_bit + Limits::digits - 12))
             return carry == 0 ? std::copysign(T{0}, static_cast<T>(draw)) : carry;
         // Where large terms cancel after they have swallowed small ones, what is left is a multiple
         // of their last place, zero above all: no error at random would hit it.

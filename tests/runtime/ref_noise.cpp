@@ -54,6 +54,37 @@ TEST_CASE("noise loses small terms of a sum beside large ones that cancel, as a 
     CHECK(other);
 }
 
+TEST_CASE("noise takes sums of sums for one sum, whose terms come in any order") {
+    // Each row of the first is exact, and so is 0 + 0.875; but not 0.1 + 3e8 + 0.775 - 3e8.
+    const std::int64_t shape[] = {2, 2};
+    const ir::UOp x = ir::reshape(vec(f32, {3e8, -3e8, 0.1, 0.775}), shape);
+    const ir::UOp sum =
+        ir::reduce(ReduceKind::Add, ir::reduce(ReduceKind::Add, x, Ints{1}), Ints{0});
+    double spread = 0;
+    for (std::uint64_t seed = 1; seed <= 10; ++seed)
+        spread = std::max(spread, std::fabs(std::stod(noisy(sum, seed)) - 0.875));
+    CHECK(spread > 8);
+}
+
+TEST_CASE("noise knows that products may overflow in a sum or not") {
+    const ir::UOp x = vec(f32, {3e38, 3e38}), y = vec(f32, {10, -10});
+    const ir::UOp sum = ir::reduce(ReduceKind::Add, ir::binary(Op::Mul, x, y), Ints{0});
+    bool nan = false, up = false, down = false;
+    for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+        const std::string text = noisy(sum, seed);
+        nan = nan || text.find("nan") != std::string::npos;
+        up = up || text == "inf";
+        down = down || text == "-inf";
+    }
+    CHECK(nan);
+    CHECK(up);
+    CHECK(down);
+    // Infinities that are no products stay what they are.
+    const ir::UOp both = ir::reduce(ReduceKind::Add, vec(f32, {kInf, -kInf}), Ints{0});
+    for (std::uint64_t seed = 1; seed <= 10; ++seed)
+        CHECK(noisy(both, seed).find("nan") != std::string::npos);
+}
+
 TEST_CASE("noise draws the sign of a NaN that its bits show") {
     const ir::UOp bits = ir::bitcast(vec(f32, {kNaN, 1, -1}), i32),
                   negative = ir::binary(Op::Lt, bits, ir::constant_int(i32, 0, bits->shape()));

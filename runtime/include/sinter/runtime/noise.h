@@ -24,14 +24,23 @@ public:
 
     /// The one that is alive in this thread, or null.
     static Noise* active();
-    /// The next node's errors are drawn afresh.
-    void next_node() { ++node_; }
+    /// The next node's errors are drawn afresh. `summed_on` says that the node is a sum that only
+    /// goes into another one: a device may make one sum of both, in any order.
+    void next_node(bool summed_on = false) {
+        ++node_;
+        summed_on_ = summed_on;
+    }
+    bool summed_on() const { return summed_on_; }
+    /// Of results that are open altogether, because it depends on the order whether something
+    /// overflows: which of four to take, for half of the seeds the same throughout.
+    int choice(std::uint64_t element) const;
     /// ±[1/2, 1), the same for the same seed, node and element.
     double draw(std::uint64_t element) const;
 
 private:
     std::uint64_t seed_;
     std::uint64_t node_ = 0;
+    bool summed_on_ = false;
     Noise* outer_;
 };
 

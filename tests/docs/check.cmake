@@ -1,5 +1,5 @@
-# Every page of docs/ is in its README, every folder of the source has a README, links lead somewhere, and every variable that is
-# read from the environment is a row of the registry (ir/env.h) or one of the system's own.
+# Every page of docs/ is in its README, every folder of the source has a README, links lead somewhere, and every variable that
+# the library reads from the environment is a row of the registry (ir/env.h) or one of the system's own.
 set(errors "")
 file(GLOB pages RELATIVE ${SOURCE}/docs ${SOURCE}/docs/*.md)
 file(READ ${SOURCE}/docs/README.md index)
@@ -33,7 +33,7 @@ foreach(document IN LISTS documents)
 endforeach()
 
 file(GLOB_RECURSE sources RELATIVE ${SOURCE} ${SOURCE}/ir/*.cpp ${SOURCE}/schedule/*.cpp ${SOURCE}/codegen/*.cpp
-    ${SOURCE}/runtime/*.cpp ${SOURCE}/core/*.cpp ${SOURCE}/nn/*.cpp ${SOURCE}/tools/*.cpp)
+    ${SOURCE}/runtime/*.cpp ${SOURCE}/core/*.cpp ${SOURCE}/nn/*.cpp)
 foreach(source IN LISTS sources)
     if(source STREQUAL "ir/env.cpp")
         continue()

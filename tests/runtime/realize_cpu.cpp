@@ -23,7 +23,7 @@ namespace {
 template <class T>
 UOp on_cpu(DType dtype, const std::vector<T>& values) {
     auto memory = Memory::allocate(DeviceId::CPU, values.size() * sizeof(T));
-    std::memcpy(memory->data(), values.data(), values.size() * sizeof(T));
+    if (!values.empty()) std::memcpy(memory->data(), values.data(), values.size() * sizeof(T));
     const std::int64_t shape[] = {static_cast<std::int64_t>(values.size())};
     return make_buffer(dtype, shape, std::move(memory));
 }

@@ -17,7 +17,7 @@ namespace {
 
 UOp on(DeviceId device, const std::vector<float>& values) {
     auto memory = Memory::allocate(device, values.size() * sizeof(float));
-    std::memcpy(memory->data(), values.data(), values.size() * sizeof(float));
+    if (!values.empty()) std::memcpy(memory->data(), values.data(), values.size() * sizeof(float));
     const std::int64_t shape[] = {static_cast<std::int64_t>(values.size())};
     return make_buffer(f32, shape, std::move(memory));
 }

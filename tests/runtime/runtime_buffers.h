@@ -31,7 +31,7 @@ inline ir::UOp index_buffer(const std::vector<std::int64_t>& shape,
                             const std::vector<std::int64_t>& values) {
     const std::size_t bytes = values.size() * sizeof(std::int64_t);
     auto memory = runtime::Memory::allocate(runtime::DeviceId::CPU, bytes);
-    std::memcpy(memory->data(), values.data(), bytes);
+    if (bytes != 0) std::memcpy(memory->data(), values.data(), bytes);
     return runtime::make_buffer(i64, shape, memory);
 }
 

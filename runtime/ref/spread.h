@@ -27,7 +27,10 @@ template <class E>
 double blur_function(const Noise& noise, double y, std::int64_t i) {
     using Limits = std::numeric_limits<Machine<E>>;
     if (y == 0 || !std::isfinite(y)) return y;
-    const double error = noise.draw(static_cast<std::uint64_t>(i)) * kFunctionUlps;
+    double draw = noise.draw(static_cast<std::uint64_t>(i));
+    // Half of the errors are of any size: what follows may hide large ones and show small ones.
+    if (std::fabs(draw) < 0.75) draw = std::copysign((std::fabs(draw) - 0.5) * 4, draw);
+    const double error = draw * kFunctionUlps;
     // Below the smallest normal number an ulp no longer shrinks with the value.
     const double scale = std::max(std::fabs(y), static_cast<double>(Limits::min()));
     return y + error * kEpsilon<E> * scale;

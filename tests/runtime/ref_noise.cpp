@@ -2,6 +2,8 @@
 
 #include <sinter/runtime/noise.h>
 
+#include <algorithm>
+
 #include "ref_support.h"
 
 using namespace sinter;
@@ -85,6 +87,14 @@ TEST_CASE("noise knows that products may overflow in a sum or not") {
         CHECK(noisy(both, seed).find("nan") != std::string::npos);
 }
 
+TEST_CASE("noise of a function takes every neighbouring number") {
+    std::vector<std::string> seen;
+    for (std::uint64_t seed = 1; seed <= 60; ++seed)
+        seen.push_back(noisy(ir::unary(Op::Tanh, vec(f32, {0.7})), seed));
+    std::ranges::sort(seen);
+    CHECK(std::unique(seen.begin(), seen.end()) - seen.begin() >= 7);
+}
+
 TEST_CASE("noise draws the sign of a NaN that its bits show") {
     const ir::UOp bits = ir::bitcast(vec(f32, {kNaN, 1, -1}), i32),
                   negative = ir::binary(Op::Lt, bits, ir::constant_int(i32, 0, bits->shape()));
@@ -101,7 +111,10 @@ TEST_CASE("noise draws the sign of a NaN that its bits show") {
 
 TEST_CASE("noise moves functions and sums by about their rounding error") {
     const auto error = [](const ir::UOp& node, double exact) {
-        return std::fabs(std::stod(noisy(node)) - exact);
+        double most = 0;
+        for (std::uint64_t seed = 1; seed <= 10; ++seed)
+            most = std::max(most, std::fabs(std::stod(noisy(node, seed)) - exact));
+        return most;
     };
     const double e = std::exp(1.0), f = 0x1p-23, d = 0x1p-52;
     CHECK(error(ir::unary(Op::Exp, vec(f32, {1})), e) > f * e);

@@ -228,7 +228,7 @@ Outcome judge_values(const std::vector<Values>& got, const Program& program) {
         std::size_t samples;
         Tolerance tolerance;
     };
-    constexpr Round kRounds[] = {{3, {2, 0}}, {40, {4, 0}}, {200, {8, 2}}};
+    constexpr Round kRounds[] = {{3, {2, 0}}, {40, {4, 0}}, {400, {8, 2}}};
     std::vector<std::vector<Values>> noisy;
     std::optional<std::string> wrong;
     bool exact = true;  // nothing in the program is open to rounding

@@ -489,9 +489,13 @@ private:
     void step(Reduction& r, std::span<const Ref> values) {
         for (std::size_t i = 0; i < values.size(); i += r.components) {
             // A copy that is masked out altogether adds nothing.
-            if (values[i]->is(Op::Const) &&
-                values[i]->arg(0) == neutral_bits(r.node, 0, values[i]->dtype()))
-                continue;
+            const auto adds_nothing = [&](std::size_t c) {
+                const Ref v = values[i + c];
+                return v->is(Op::Const) && v->arg(0) == neutral_bits(r.node, c, v->dtype());
+            };
+            bool nothing = true;
+            for (std::size_t c = 0; c < r.components; ++c) nothing = nothing && adds_nothing(c);
+            if (nothing) continue;
             const std::uint16_t lanes = emit_.lanes(r.acc[i]);
             if (r.components == 1 && emit_.accumulate_product(r.node, values[i], r.acc[i], lanes))
                 continue;

@@ -61,6 +61,19 @@ TEST_CASE("a scan along one axis of what is normalised along another") {
     });
 }
 
+TEST_CASE("the first of equals is at 0 where all are the least there is") {
+    for_each_device([] {
+        for (DType dtype : {u8, u32, u64, i8, i64}) {
+            CAPTURE(name(dtype));
+            const Tensor x = full({2, 5}, dtype == i8 ? -128 : 0, dtype).contiguous();
+            expect(argmax(x, 1), {0, 0});
+            expect(argmax(x - x, 1), {0, 0});  // known to be 0 when the kernel is made
+            expect(argmax(zeros({2, 20}, dtype), 1), {0, 0});
+            expect(argmin(~zeros({2, 20}, dtype), 1), {0, 0});
+        }
+    });
+}
+
 TEST_CASE("extremes keep NaN, and the first of equals wins") {
     for_each_device([] {
         const Tensor x({{3.f, 1.f, 3.f}, {NAN, 5.f, 2.f}});

@@ -136,8 +136,8 @@ std::vector<SpecRow> common_rows() {
             }),
         row(Op::Check, "the index of an integer value below a bound",
             [](Ref n) {
-                return sources(n, 1) && (args(n, 2) || args(n, 3)) &&
-                       n->dtype() == DType::Index && n->arg(0) >= 0 && (is_integer(n->src(0)->dtype()));
+                return sources(n, 1) && (args(n, 2) || args(n, 3)) && n->dtype() == DType::Index &&
+                       n->arg(0) >= 0 && (is_integer(n->src(0)->dtype()));
             }),
         row(Op::Stage, "a value over ranges, in a space",
             [](Ref n) {

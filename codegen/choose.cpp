@@ -313,12 +313,15 @@ int value_ops(Ref root) {
 
 // A value that several passes over the same row compute, at some cost, and a row of which fits the
 // nearest cache; null if there is none. Of values that contain one another the outermost.
-Ref value_to_stage(const Form& form, Ref lane, double row_bytes) {
+Ref value_to_stage(const Form& form, Ref lane, std::span<const Ref> row, double row_bytes) {
     if (row_bytes > kRowBytes) return nullptr;
     const std::uint64_t lanes = range_bit(lane);
+    std::uint64_t one_row = 0;  // ranges of which the row has every value: its own, and the trip's
+    for (Ref r : row) one_row |= range_bit(r);
     std::vector<Ref> passes;
     const Ref sink = form.sink();
     for (Ref n : ir::toposort(std::span(&sink, 1))) {
+        if (n->is(Op::Range) && ir::role_of(n) == Role::Parallel) one_row |= range_bit(n);
         if (n->is(Op::Store) && (n->ranges() & lanes) != 0) passes.push_back(n->src(2));
         if (n->is(Op::Reduce) && closes(n, lane)) passes.push_back(n->src(0));
     }
@@ -332,8 +335,8 @@ Ref value_to_stage(const Form& form, Ref lane, double row_bytes) {
     Ref best = nullptr;
     int most = kCostlyOps - 1;
     for (Ref n : values) {
-        const bool value =
-            ir::is_elementwise(n->op()) && n->dtype() == f32 && (n->ranges() & lanes) != 0;
+        const bool value = ir::is_elementwise(n->op()) && n->dtype() == f32 &&
+                           (n->ranges() & lanes) != 0 && (n->ranges() & ~one_row) == 0;
         if (!value) continue;
         const int ops = value_ops(n);
         if (ops > most) {
@@ -394,12 +397,13 @@ Placed apply(Form& form, const Plan& plan) {
     if (plan.unrolled.empty() && plan.vector >= 0 && has(before.closed, plan.vector)) {
         const double steps = before.volume(before.closed),
                      row = static_cast<double>(before.size(plan.vector));
-        const Ref shared = steps == row ? value_to_stage(form, lane, row * sizeof(float)) : nullptr;
+        std::vector<Ref> over;
+        if (outer_block != nullptr) over.push_back(outer_block);
+        if (vectors != nullptr) over.push_back(vectors);
+        over.push_back(lane);
+        const Ref shared =
+            steps == row ? value_to_stage(form, lane, over, row * sizeof(float)) : nullptr;
         if (shared != nullptr) {
-            std::vector<Ref> over;
-            if (outer_block != nullptr) over.push_back(outer_block);
-            if (vectors != nullptr) over.push_back(vectors);
-            over.push_back(lane);
             result.thread_bytes = form.stage(shared, over);
         }
     }

@@ -90,7 +90,17 @@ std::vector<Tensor> differentiate(std::string_view op, const Tensor& loss,
     std::vector<Tensor> result;
     result.reserve(inputs.size());
     for (std::size_t i = 0; i < inputs.size(); ++i) {
-        result.emplace_back(gradients[i], inputs[i].device_hint());
+        const std::int64_t home = inputs[i].device_hint();
+        if (home != -1 || !gradients[i]) {
+            result.emplace_back(gradients[i], home);
+            continue;
+        }
+        // An input of constants is wherever it is used; its gradient is on the default device.
+        const Tensor found(gradients[i], -2);
+        result.push_back(
+            found.device(where) == default_device()
+                ? Tensor(gradients[i], home)
+                : Tensor(ir::copy_to(gradients[i], default_device().id()), default_device().id()));
     }
     return result;
 }

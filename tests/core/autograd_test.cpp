@@ -45,6 +45,13 @@ TEST_CASE("broadcast operands get the sum of what they were copied to") {
     CHECK(values(g) == Floats{4, 6});
 }
 
+TEST_CASE("the gradient of constants that went through another device is on the default one") {
+    const Tensor x = eye(2), there = to(x, Device("REF")), back = to(there, default_device());
+    const Tensor g = vjp(back * 2, x, ones({2, 2}).contiguous());
+    CHECK((g + Tensor({1.f, 2.f}).contiguous()).to_vector<float>() ==
+          std::vector<float>{3, 4, 3, 4});
+}
+
 TEST_CASE("relu passes nothing at zero") {
     const Tensor x({-1.f, 0.f, 2.f});
     CHECK(values(gradient(sum(relu(x)), x)) == Floats{0, 0, 1});

@@ -74,6 +74,17 @@ TEST_CASE("the first of equals is at 0 where all are the least there is") {
     });
 }
 
+TEST_CASE("a variance beside values of more rows than one") {
+    for_each_device([] {
+        const Tensor x = Tensor({{-0.25f, -0.75f}, {-0.25f, -0.75f}, {0.5f, 0.25f}}).contiguous();
+        Tensor odds = logit(abs(x)), other = logical_xor(odds, var(ones({3}).contiguous()));
+        realize(odds, other);
+        const double l = std::log(3.0);
+        expect(odds, {-l, l, -l, l, 0, -l});
+        expect(other, {1, 1, 1, 1, 0, 1});
+    });
+}
+
 TEST_CASE("extremes keep NaN, and the first of equals wins") {
     for_each_device([] {
         const Tensor x({{3.f, 1.f, 3.f}, {NAN, 5.f, 2.f}});

@@ -80,8 +80,8 @@ TEST_CASE("a variance beside values of more rows than one") {
         Tensor odds = logit(abs(x)), other = logical_xor(odds, var(ones({3}).contiguous()));
         realize(odds, other);
         const double l = std::log(3.0);
-        expect(odds, {-l, l, -l, l, 0, -l});
-        expect(other, {1, 1, 1, 1, 0, 1});
+        expect_shaped(odds, {3, 2}, {-l, l, -l, l, 0, -l});
+        expect_shaped(other, {3, 2}, {1, 1, 1, 1, 0, 1});
     });
 }
 

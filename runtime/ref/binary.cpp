@@ -41,13 +41,22 @@ struct Mul : TakesNumbers {
     static T apply(T a, T b) {
         return multiply(a, b);
     }
-    /// A product that overflows need not do so where it is added up unrounded.
+    /// A product that is added up unrounded is no farther from the rounded one than the number on
+    /// its other side, and does not overflow.
     template <class E>
-    static double open(double a, double b) {
-        constexpr auto kLargest = static_cast<double>(std::numeric_limits<Machine<E>>::max());
+    static double open(double a, double b, bool summed_on) {
         const double product = a * b;
-        return std::isfinite(a) && std::isfinite(b) ? std::clamp(product, -kLargest, kLargest)
-                                                    : product;
+        if (!summed_on || !std::isfinite(a) || !std::isfinite(b)) return product;
+        if constexpr (std::is_same_v<E, Machine<E>>) {
+            const E rounded = store<E>(product);
+            const double error = std::fma(a, b, -static_cast<double>(rounded));
+            if (std::isfinite(rounded) && error != 0) {
+                constexpr E kInfinity = std::numeric_limits<E>::infinity();
+                return std::nextafter(rounded, error > 0 ? kInfinity : -kInfinity);
+            }
+        }
+        constexpr auto kLargest = static_cast<double>(std::numeric_limits<Machine<E>>::max());
+        return std::clamp(product, -kLargest, kLargest);
     }
 };
 
@@ -58,7 +67,7 @@ struct Max : TakesAll {
         return maximum(a, b);
     }
     template <class E>
-    static double open(double a, double b) {
+    static double open(double a, double b, bool /*summed_on*/) {
         return a == b ? minimum(a, b) : maximum(a, b);
     }
 };
@@ -69,7 +78,7 @@ struct Min : TakesAll {
         return minimum(a, b);
     }
     template <class E>
-    static double open(double a, double b) {
+    static double open(double a, double b, bool /*summed_on*/) {
         return a == b ? maximum(a, b) : minimum(a, b);
     }
 };

@@ -74,12 +74,12 @@ Value map_unary(ir::Ref node, Sources src) {
 
 /// node[i] = F(a[i], b[i])
 template <class F, class E>
-concept HasOpen = requires { F::template open<E>(0.0, 0.0); };
+concept HasOpen = requires { F::template open<E>(0.0, 0.0, false); };
 
 // Clang looks `open` up in F at once, even in a branch that is discarded.
 template <class F, class E>
-double open_value(double x, double y) {
-    return F::template open<E>(x, y);
+double open_value(double x, double y, bool summed_on) {
+    return F::template open<E>(x, y, summed_on);
 }
 
 template <class F>
@@ -94,7 +94,8 @@ Value map_binary(ir::Ref node, Sources src) {
                     for (std::int64_t i = 0, n = node->numel(); i < n; ++i) {
                         const bool other = noise->draw(static_cast<std::uint64_t>(i)) < 0;
                         const double x = load(a[i]), y = load(b[i]);
-                        to[i] = store<E>(other ? open_value<F, E>(x, y) : F::apply(x, y));
+                        to[i] = store<E>(other ? open_value<F, E>(x, y, noise->summed_on())
+                                               : F::apply(x, y));
                     }
                     return out;
                 }

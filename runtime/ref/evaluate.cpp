@@ -54,7 +54,7 @@ private:
         ir::UOp held;  // the Buffer of a realized node
         std::size_t uses = 0;
         std::vector<std::size_t> sources;
-        bool summed_on = false;  // a sum of which another one is made
+        bool summed_on = false;  // a sum or product of which another sum is made
         Value value;
     };
 
@@ -62,6 +62,15 @@ private:
         return node->is(ir::Op::Fold) ||
                (node->is(ir::Op::Reduce) &&
                 static_cast<ir::ReduceKind>(node->arg(0)) == ir::ReduceKind::Add);
+    }
+
+    static bool is_running_sum(ir::Ref node) {
+        return node->is(ir::Op::Scan) &&
+               static_cast<ir::ReduceKind>(node->arg(0)) == ir::ReduceKind::Add;
+    }
+
+    static bool passes_on(ir::Ref node) {
+        return node->is(ir::Op::Detach) || (ir::is_movement(node->op()) && !is_sum(node));
     }
 
     // Depth first, without recursion: a graph may be as deep as it has nodes.
@@ -100,12 +109,13 @@ private:
             step.sources.push_back(position);
             ++steps_[position].uses;
         }
-        if (is_sum(step.node)) {
-            // Sums below it, with no more than movement in between.
+        if (is_sum(step.node) || is_running_sum(step.node)) {
+            // Sums and products below it, with no more than movement in between.
             std::size_t below = step.sources[0];
-            while (ir::is_movement(steps_[below].node->op()) && !is_sum(steps_[below].node))
-                below = steps_[below].sources[0];
-            steps_[below].summed_on = is_sum(steps_[below].node);
+            while (passes_on(steps_[below].node)) below = steps_[below].sources[0];
+            const ir::Ref term = steps_[below].node;
+            steps_[below].summed_on =
+                steps_[below].summed_on || is_sum(term) || term->is(ir::Op::Mul);
         }
         positions_.emplace(node, steps_.size());
         steps_.push_back(std::move(step));

@@ -95,11 +95,8 @@ Carry<E> blur_carry(const Noise& noise, Carry<E> carry, const Terms<E>& terms, s
         // Products that overflow in the type need not where they are added unrounded.
         if (products && terms.up && terms.down && !terms.nan) return unknown();
         if (!std::isfinite(carry) || terms.sum == 0) return carry;
-        // Multiples of one power of two whose sums all fit add up exactly. The margin of 12 bits
-        // keeps rounded products out that end in zeros by chance: a device may add the products
-        // unrounded.
-        if (!noise.summed_on() &&
-            terms.sum <= std::ldexp(1.0, terms.last_bit + Limits::digits - 12))
+        // Multiples of one power of two whose sums all fit add up exactly.
+        if (!noise.summed_on() && terms.sum <= std::ldexp(1.0, terms.last_bit + Limits::digits))
             return carry == 0 ? std::copysign(T{0}, static_cast<T>(draw)) : carry;
         // Where large terms cancel after they have swallowed small ones, what is left is a multiple
         // of their last place, zero above all: no error at random would hit it.

@@ -24,8 +24,9 @@ public:
 
     /// The one that is alive in this thread, or null.
     static Noise* active();
-    /// The next node's errors are drawn afresh. `summed_on` says that the node is a sum that only
-    /// goes into another one: a device may make one sum of both, in any order.
+    /// The next node's errors are drawn afresh. `summed_on` says that the node is a sum or product
+    /// that goes into a sum: a device may make one sum of both, in any order and with the products
+    /// unrounded.
     void next_node(bool summed_on = false) {
         ++node_;
         summed_on_ = summed_on;

@@ -49,7 +49,8 @@ struct Mul : TakesNumbers {
         if (!summed_on || !std::isfinite(a) || !std::isfinite(b)) return product;
         if constexpr (std::is_same_v<E, Machine<E>>) {
             const E rounded = store<E>(product);
-            const double error = std::fma(a, b, -static_cast<double>(rounded));
+            // The range of long double takes in what is left of a product below the normal numbers.
+            const long double error = static_cast<long double>(a) * b - rounded;
             if (std::isfinite(rounded) && error != 0) {
                 constexpr E kInfinity = std::numeric_limits<E>::infinity();
                 return std::nextafter(rounded, error > 0 ? kInfinity : -kInfinity);

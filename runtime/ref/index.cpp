@@ -74,8 +74,8 @@ Value scatter(ir::Ref node, Sources src) {
     if constexpr (is_float_element<E>)
         for (std::size_t i = 0; i < terms.size(); ++i)
             if (terms[i].count > 1)
-                carry[i] =
-                    blur_carry<E, K>(*noise, carry[i], terms[i], static_cast<std::int64_t>(i));
+                carry[i] = blur_carry<E, K>(*noise, carry[i], terms[i],
+                                            static_cast<std::int64_t>(i), false, /*serial=*/true);
     Value out = allocate_for(node);
     E* result = out.fill<E>();
     for (std::size_t i = 0; i < count; ++i) result[i] = round_carry<E>(carry[i]);

@@ -156,7 +156,8 @@ Value Scan(ir::Ref node, Sources src) {
                         if constexpr (is_float_element<E>) {
                             if (noise == nullptr) continue;
                             terms.add(load(x[at]));
-                            to[at] = round_carry<E>(blur_carry<E, K>(*noise, carry, terms, at));
+                            to[at] = round_carry<E>(
+                                blur_carry<E, K>(*noise, carry, terms, at, false, /*serial=*/true));
                         }
                     }
                 }

@@ -73,14 +73,15 @@ struct Terms {
 };
 
 /// A carried sum, product or extreme with an error that another order of its terms may make.
-/// `products`: the terms of a sum are products, which a device may add unrounded.
+/// `products`: the terms of a sum are products, which a device may add unrounded. `serial`: a
+/// device adds the terms one by one, so that errors of equal terms add up instead of cancelling.
 template <class E, ir::ReduceKind K>
 Carry<E> blur_carry(const Noise& noise, Carry<E> carry, const Terms<E>& terms, std::int64_t i,
-                    bool products = false) {
+                    bool products = false, bool serial = false) {
     using Limits = std::numeric_limits<Machine<E>>;
     using T = Carry<E>;
     if (terms.count <= 1 && carry != 0) return carry;
-    const double draw = noise.draw(static_cast<std::uint64_t>(i));
+    double draw = noise.draw(static_cast<std::uint64_t>(i));
     const auto n = static_cast<double>(terms.count);
     // Where the order decides about overflow: now what the wide carry has, now NaN or an infinity.
     [[maybe_unused]] const auto unknown = [&] {
@@ -105,7 +106,11 @@ Carry<E> blur_carry(const Noise& noise, Carry<E> carry, const Terms<E>& terms, s
             const double kept = std::nearbyint(static_cast<double>(carry) / place) * place;
             return kept == 0 ? std::copysign(T{0}, static_cast<T>(draw)) : static_cast<T>(kept);
         }
-        return carry + static_cast<T>(draw * kEpsilon<E> * terms.sum * (1 + std::sqrt(n) / 4));
+        // Some errors are of any size: what follows may show small ones alone.
+        if (std::fabs(draw) < 0.8125)
+            draw = std::copysign((std::fabs(draw) - 0.625) / 0.1875, draw);
+        const double roundings = 1 + (serial ? n : std::sqrt(n)) / 4;
+        return carry + static_cast<T>(draw * kEpsilon<E> * terms.sum * roundings);
     } else if constexpr (K == ir::ReduceKind::Mul) {
         if (std::isnan(carry)) return carry;
         if (terms.grow > Limits::max_exponent - 1 || terms.fade < Limits::min_exponent + 1)

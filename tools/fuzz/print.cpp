@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 
 #include "table.h"
 
@@ -17,7 +18,7 @@ std::string real_text(double value) {
     if (std::isinf(value)) return value < 0 ? "-INFINITY" : "INFINITY";
     char digits[40];
     std::snprintf(digits, sizeof digits, "%.9g", value);
-    if (std::stod(digits) != value) std::snprintf(digits, sizeof digits, "%.17g", value);
+    if (std::strtod(digits, nullptr) != value) std::snprintf(digits, sizeof digits, "%.17g", value);
     const std::string text = digits;
     return text.find_first_of(".e") == std::string::npos ? text + ".0" : text;
 }

@@ -5,6 +5,13 @@
 namespace fuzz {
 namespace {
 
+/// By way of another device, whichever the default one is: what is computed from what is then the
+/// same on every device.
+sn::Tensor there_and_back(const sn::Tensor& x) {
+    const sn::Device home = sn::default_device(), ref("REF");
+    return sn::to(sn::to(x, home == ref ? sn::Device("CPU") : ref), home);
+}
+
 using Unary = sn::Tensor (*)(const sn::Arg&);
 using Binary = sn::Tensor (*)(const sn::Arg&, const sn::Arg&);
 
@@ -163,12 +170,11 @@ void add_elementwise(std::vector<Row>& all) {
                        m.in(m.pick(Take::Any));
                        return true;
                    },
-                   [](const Call& c) {
-                       return sn::to(sn::to(c.arg(0), sn::Device("REF")), sn::default_device());
-                   },
+                   [](const Call& c) { return there_and_back(c.tensor(0)); },
                    [](const auto& in, const Step&) {
                        return "sn::to(sn::to(" + in[0] +
-                              ", sn::Device(\"REF\")), sn::default_device())";
+                              ", sn::Device(sn::default_device() == sn::Device(\"REF\")"
+                              " ? \"CPU\" : \"REF\")), sn::default_device())";
                    }});
     all.back().weight = 0.5;
     all.push_back({"where",

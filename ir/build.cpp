@@ -114,14 +114,14 @@ UOp constant_int(DType dtype, std::int64_t value, Ints shape) {
     return UOp::make(Op::Const, dtype, {}, with_front({bits}, shape));
 }
 
-UOp bind(DType dtype, double value, Ints shape) {
-    return UOp::make(Op::Bind, dtype, {}, with_front({round_bits(dtype, value)}, shape));
+UOp bind(DType dtype, double value, Ints shape, std::int64_t id) {
+    return UOp::make(Op::Bind, dtype, {}, with_front({round_bits(dtype, value), id}, shape));
 }
 
-UOp bind_int(DType dtype, std::int64_t value, Ints shape) {
+UOp bind_int(DType dtype, std::int64_t value, Ints shape, std::int64_t id) {
     const std::int64_t bits =
         is_float(dtype) ? round_bits(dtype, static_cast<double>(value)) : wrap_int(dtype, value);
-    return UOp::make(Op::Bind, dtype, {}, with_front({bits}, shape));
+    return UOp::make(Op::Bind, dtype, {}, with_front({bits, id}, shape));
 }
 
 UOp iota(DType dtype, Ints shape, std::int64_t axis) {

@@ -271,8 +271,8 @@ Shape shape_of(const NodeKey& key) {
         case ShapeRule::Same:
             return same_rule(key);
         case ShapeRule::Const:
-        case ShapeRule::Bind:
             return sizes_after(key, 1);
+        case ShapeRule::Bind:
         case ShapeRule::Buffer:
             return sizes_after(key, 2);
         case ShapeRule::Iota: {

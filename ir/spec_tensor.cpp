@@ -45,8 +45,10 @@ std::span<const SpecRow> tensor_spec() {
         row(tensor_ops(), "the number of sources is the op table's",
             [](Ref n) { return sources(n, static_cast<std::size_t>(info(n->op()).arity)); }),
 
-        row(op_set({Op::Const, Op::Bind}), "arguments are the bits, then the sizes",
+        row(Op::Const, "arguments are the bits, then the sizes",
             [](Ref n) { return args(n, 1 + n->rank()); }),
+        row(Op::Bind, "arguments are the bits and the id, then the sizes",
+            [](Ref n) { return args(n, 2 + n->rank()); }),
         row(Op::Buffer, "arguments are id and device, then the sizes",
             [](Ref n) { return args(n, 2 + n->rank()); }),
         row(Op::Iota, "an integer index along one axis",

@@ -18,6 +18,8 @@ std::vector<std::shared_ptr<Memory>> execute(const Plan& plan,
                                              std::span<const std::shared_ptr<Memory>> inputs,
                                              std::span<const std::int64_t> binds);
 
+/// Counts the plan's launches.
+void count_launches(const Plan& plan);
 /// Counts of launches, for stats().
 struct LaunchCounts {
     std::uint64_t launches = 0;

@@ -25,6 +25,13 @@ std::vector<std::int64_t> written_slots(ir::Ref sink) {
     return slots;
 }
 
+std::vector<bool> written(ir::Ref sink, std::size_t slots) {
+    std::vector<bool> result(slots, false);
+    for (const std::int64_t slot : written_slots(sink))
+        result.at(static_cast<std::size_t>(slot)) = true;
+    return result;
+}
+
 bool writes_in_place(const schedule::Schedule& schedule, const schedule::Launch& launch) {
     for (const std::int64_t slot : written_slots(schedule.kernels[launch.kernel].sink))
         for (const schedule::Segment& segment : launch.segments)
@@ -67,10 +74,28 @@ std::shared_ptr<const Plan> make_plan(const schedule::Normalised& graph,
         plan->shared_bytes =
             std::max(plan->shared_bytes, shared_stride(*plan->programs[launch.kernel]) *
                                              static_cast<std::int64_t>(launch.segments.size()));
+    plan->writes.resize(plan->schedule.kernels.size());
+    for (const schedule::Launch& launch : plan->schedule.launches)
+        if (!launch.segments.empty())
+            plan->writes[launch.kernel] = written(plan->schedule.kernels[launch.kernel].sink,
+                                                  launch.segments.front().blocks.size());
+    plan->tape.append(*plan, values_of_blocks(plan->schedule), 0);
+    plan->tape.finish();
+    plan->graph = hash_bytes(
+        {reinterpret_cast<const char*>(graph.key.data()), graph.key.size() * sizeof(std::int64_t)});
     return plan;
 }
 
 }  // namespace
+
+std::vector<std::uint32_t> values_of_blocks(const schedule::Schedule& schedule) {
+    std::vector<std::uint32_t> values;
+    values.reserve(schedule.blocks.size());
+    for (const schedule::Block& block : schedule.blocks)
+        values.push_back(block.reuses >= 0 ? static_cast<std::uint32_t>(block.reuses)
+                                           : static_cast<std::uint32_t>(values.size()));
+    return values;
+}
 
 std::size_t PlanCache::KeyHash::operator()(const std::vector<std::int64_t>& key) const {
     return hash_bytes(

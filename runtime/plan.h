@@ -11,17 +11,27 @@
 #include <sinter/runtime/program.h>
 #include <sinter/schedule/schedule.h>
 
+#include "tape.h"
+
 namespace sinter::runtime {
 
 /// All that a run needs beside its operands. Immutable; any number of runs use it at a time.
 struct Plan {
     schedule::Schedule schedule;
     std::vector<std::shared_ptr<const LoadedProgram>> programs;  ///< by kernel
-    std::vector<bool> checks;  ///< by kernel: has indices that may be out of range
+    std::vector<bool> checks;               ///< by kernel: has indices that may be out of range
+    std::vector<std::vector<bool>> writes;  ///< by kernel and slot: is written
     std::int64_t shared_bytes =
         0;  ///< scratch of the launch that needs most, all segments together
     bool any_checks = false;
+    /// Of this plan alone: values are its blocks, those written in place one with what they
+    /// replace.
+    Tape tape;
+    Hash128 graph{};  ///< of the graph's key, without what was assumed of its inputs
 };
+
+/// The value that each block is, if the inputs are told apart.
+std::vector<std::uint32_t> values_of_blocks(const schedule::Schedule& schedule);
 
 /// Bytes of shared scratch between the segments of a launch: whole cache lines.
 inline std::int64_t shared_stride(const LoadedProgram& program) {

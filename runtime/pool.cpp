@@ -80,6 +80,8 @@ thread_local bool inside_loop = false;
 struct ThreadPool::State {
     alignas(64) Word round;    // a loop was published: its number
     alignas(64) Word pending;  // workers that have yet to finish it
+    alignas(64) Word passed;   // barriers of regions that all threads have passed
+    alignas(64) std::atomic<std::uint32_t> arrived{0};  // at the next one
     alignas(64) Task task{};
     std::int64_t trips = 0;
     bool stop = false;
@@ -107,15 +109,19 @@ ThreadPool::~ThreadPool() {
 
 int ThreadPool::sleeping() const { return state_->round.sleepers(); }
 
-namespace {
-
-// Piece `thread` of [0, trips) in `threads` pieces that differ by one at most.
-std::int64_t piece(std::int64_t trips, int thread, int threads) {
-    const std::int64_t whole = trips / threads, rest = trips % threads;
-    return whole * thread + std::min<std::int64_t>(rest, thread);
+// A barrier with a number for each time it is passed: the last to come sets the next one.
+void ThreadPool::wait_for_all() {
+    State& state = *state_;
+    const std::uint32_t passed = state.passed.load();
+    if (state.arrived.fetch_add(1, std::memory_order_acq_rel) + 1 ==
+        static_cast<std::uint32_t>(threads_)) {
+        state.arrived.store(0, std::memory_order_relaxed);
+        state.passed.add(1);
+        state.passed.wake();
+    } else {
+        state.passed.wait_change(passed, state.spin);
+    }
 }
-
-}  // namespace
 
 void ThreadPool::run(std::int64_t trips, Task task) {
     if (trips <= 0) return;

@@ -145,3 +145,40 @@ TEST_CASE("scratch grows, stays a thread's own and is aligned") {
     CHECK_THROWS_AS(thread_scratch(std::size_t{1} << 60), OutOfMemoryError);
     CHECK(thread_scratch(10) != nullptr);
 }
+
+TEST_CASE("barriers of a region let no thread pass before all have come") {
+    for (const int threads : {1, 2, 3, 5}) {
+        ThreadPool pool(threads);
+        std::vector<std::int64_t> values(static_cast<std::size_t>(threads), 0);
+        std::atomic<int> wrong{0}, entered{0};
+        constexpr int kSteps = 500;
+        for (int round = 0; round < 3; ++round) {
+            std::fill(values.begin(), values.end(), 0);
+            pool.region([&](int thread, ThreadPool::Team& team) {
+                entered.fetch_add(1);
+                if (team.size() != threads) ++wrong;
+                for (std::int64_t step = 1; step <= kSteps; ++step) {
+                    values[static_cast<std::size_t>(thread)] = step;
+                    team.barrier();
+                    for (const std::int64_t value : values)
+                        if (value != step) ++wrong;
+                    team.barrier();
+                }
+            });
+        }
+        CHECK(wrong == 0);
+        CHECK(entered == 3 * threads);
+    }
+}
+
+TEST_CASE("a region inside a loop is a team of one") {
+    ThreadPool pool(3);
+    std::atomic<int> teams{0};
+    pool.parallel_for(3, [&](std::int64_t, std::int64_t, int) {
+        pool.region([&](int thread, ThreadPool::Team& team) {
+            team.barrier();
+            if (thread == 0 && team.size() == 1) ++teams;
+        });
+    });
+    CHECK(teams == 3);
+}

@@ -63,9 +63,10 @@ std::size_t live_node_count();
 UOp constant(DType dtype, double value, std::span<const std::int64_t> shape = {});
 UOp constant_int(DType dtype, std::int64_t value, std::span<const std::int64_t> shape = {});
 /// A scalar known when the graph runs, not when it is compiled: graphs that differ in it share
-/// their kernels.
-UOp bind(DType dtype, double value, std::span<const std::int64_t> shape = {});
-UOp bind_int(DType dtype, std::int64_t value, std::span<const std::int64_t> shape = {});
+/// their kernels. Those with an id of their own are told from others of the same value.
+UOp bind(DType dtype, double value, std::span<const std::int64_t> shape = {}, std::int64_t id = 0);
+UOp bind_int(DType dtype, std::int64_t value, std::span<const std::int64_t> shape = {},
+             std::int64_t id = 0);
 /// The index along `axis`, as an integer dtype.
 UOp iota(DType dtype, std::span<const std::int64_t> shape, std::int64_t axis);
 /// A fresh leaf with memory of its own kind; `device` is the runtime's device number.

@@ -37,6 +37,41 @@ public:
                     }});
     }
 
+    /// The threads of a region.
+    class Team {
+    public:
+        int size() const { return size_; }
+        /// Returns when every thread of the region has come here; what they wrote before is seen
+        /// after. All threads must pass the same barriers.
+        void barrier() {
+            if (size_ > 1) pool_->wait_for_all();
+        }
+
+    private:
+        friend class ThreadPool;
+        Team(ThreadPool* pool, int size) : pool_(pool), size_(size) {}
+        ThreadPool* pool_;
+        int size_;
+    };
+
+    /// Calls body(thread, team) on all threads at once, for work with barriers inside: one start
+    /// and one end however many steps it has. The body may not throw. While another thread uses the
+    /// pool, or inside a body, the caller is a team of one.
+    template <class Body>
+    void region(const Body& body) {
+        parallel_for(threads_, [&](std::int64_t begin, std::int64_t end, int thread) {
+            Team team(this, end - begin == threads_ ? 1 : threads_);
+            body(thread, team);
+        });
+    }
+
+    /// Piece `thread` of [0, trips) in `threads` pieces that differ by one at most: where it
+    /// begins.
+    static std::int64_t piece(std::int64_t trips, int thread, int threads) {
+        const std::int64_t whole = trips / threads, rest = trips % threads;
+        return whole * thread + std::min<std::int64_t>(rest, thread);
+    }
+
     /// Calls body(i) for i in [0, count), each on the next thread that is free: for pieces of
     /// unknown length.
     template <class Body>
@@ -56,6 +91,7 @@ private:
         void (*call)(const void* body, std::int64_t begin, std::int64_t end, int thread);
     };
     void run(std::int64_t trips, Task task);
+    void wait_for_all();
 
     struct State;
     int threads_;

@@ -12,6 +12,8 @@ inline Tensor linear(const Tensor& x, const Tensor& w, const Tensor& b) {
     return matmul(x, w.transpose(-2, -1)) + b;
 }
 
+inline Tensor linear(const Tensor& x, const Tensor& w) { return matmul(x, w.transpose(-2, -1)); }
+
 inline Tensor layer_norm(const Tensor& x, const Tensor& w, const Tensor& b) {
     const Tensor centred = x - x.mean(-1, true);
     return centred * rsqrt(mean(centred * centred, -1, true) + kEps) * w + b;
@@ -26,6 +28,14 @@ inline Tensor batch_norm(const Tensor& x, const Tensor& w, const Tensor& b) {
     const Shape channels{1, w.shape()[0], 1, 1};
     const Tensor centred = x - mean(x, {0, 2, 3}, true);
     return centred * rsqrt(mean(centred * centred, {0, 2, 3}, true) + kEps) * w.reshape(channels) +
+           b.reshape(channels);
+}
+
+/// The same with stored statistics.
+inline Tensor batch_norm(const Tensor& x, const Tensor& w, const Tensor& b, const Tensor& mean,
+                         const Tensor& var) {
+    const Shape channels{1, w.shape()[0], 1, 1};
+    return (x - mean.reshape(channels)) * (rsqrt(var + kEps) * w).reshape(channels) +
            b.reshape(channels);
 }
 

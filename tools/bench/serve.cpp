@@ -64,8 +64,10 @@ private:
         const double start = now();
         std::vector<Tensor> outputs = workload_->call();
         const double first = now() - start;
-        for (int i = 1; i < workload_->reported_calls; ++i)
+        for (int i = 1; i < workload_->reported_calls; ++i) {
+            if (workload_->reported == Reported::LastCall) outputs.clear();
             for (Tensor& t : workload_->call()) outputs.push_back(t);
+        }
         if (request.contains("out") && request["out"].is_string()) write(request["out"], outputs);
         return {{"ok", true}, {"first_s", first}};
     }

@@ -39,10 +39,13 @@ private:
 /// What is timed: computes everything from the inputs and gives the results, realized.
 using Call = std::function<std::vector<Tensor>()>;
 
+/// Which results of the reported calls are the outputs.
+enum class Reported : std::uint8_t { EveryCall, LastCall };
+
 struct Workload {
     Call call;
-    /// Calls whose first results, one after the other, are the outputs: training steps report three
-    /// losses.
+    Reported reported = Reported::EveryCall;
+    /// Training steps report three losses, an optimizer the weights after three steps.
     int reported_calls = 1;
 };
 

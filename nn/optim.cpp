@@ -44,17 +44,23 @@ Optimizer::Optimizer(const Parameters& parameters, double lr, std::size_t states
     Tensor::realize(std::span<Tensor* const>(all));
 }
 
-void Optimizer::step(const Tensor& loss, Where where) {
+std::vector<Tensor> Optimizer::gradients_of(const Tensor& loss, Where where) const {
     std::vector<Tensor> values;
     for (const Tensor* p : parameters_) values.push_back(*p);
-    const std::vector<Tensor> gradients =
+    std::vector<Tensor> gradients =
         gradient(loss, std::span<const Tensor>(values), {.allow_unused = true}, where);
     if (std::ranges::none_of(gradients, &Tensor::defined)) {
         throw ValueError(at(where) + "step: none of the parameters reaches the loss");
     }
-    values.clear();
-    apply(gradients, &loss, where);
+    return gradients;
 }
+
+void Optimizer::step(const Tensor& loss, Where where) {
+    Tensor value = loss;  // a copy: the loss keeps its graph, and finds its value there
+    apply(gradients_of(loss, where), &value, where);
+}
+
+void Optimizer::step(Tensor& loss, Where where) { apply(gradients_of(loss, where), &loss, where); }
 
 void Optimizer::step(Where where) {
     std::vector<Tensor> gradients;
@@ -62,7 +68,7 @@ void Optimizer::step(Where where) {
     apply(gradients, nullptr, where);
 }
 
-void Optimizer::apply(const std::vector<Tensor>& gradients, const Tensor* loss, Where where) {
+void Optimizer::apply(const std::vector<Tensor>& gradients, Tensor* loss, Where where) {
     ++steps_;
     prepare();
     std::vector<Tensor*> computed;
@@ -73,11 +79,7 @@ void Optimizer::apply(const std::vector<Tensor>& gradients, const Tensor* loss, 
         for (Tensor& s : state_[i]) computed.push_back(&s);
     }
     computed.insert(computed.end(), parameters_.buffers.begin(), parameters_.buffers.end());
-    Tensor value;  // a copy: the loss keeps its graph, and finds its value there
-    if (loss != nullptr) {
-        value = *loss;
-        computed.push_back(&value);
-    }
+    if (loss != nullptr) computed.push_back(loss);
     Tensor::realize(std::span<Tensor* const>(computed), where);
 }
 

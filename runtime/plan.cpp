@@ -18,53 +18,21 @@ bool has_check(ir::Ref sink) {
                        [](ir::Ref node) { return node->is(ir::Op::Check); });
 }
 
-// Slots of the Params that a kernel writes.
-std::vector<std::int64_t> written_slots(ir::Ref sink) {
-    std::vector<std::int64_t> slots;
-    for (ir::Ref store : sink->src()) slots.push_back(store->src(0)->arg(0));
-    return slots;
-}
-
 std::vector<bool> written(ir::Ref sink, std::size_t slots) {
     std::vector<bool> result(slots, false);
-    for (const std::int64_t slot : written_slots(sink))
-        result.at(static_cast<std::size_t>(slot)) = true;
+    for (ir::Ref store : sink->src())
+        result.at(static_cast<std::size_t>(store->src(0)->arg(0))) = true;
     return result;
-}
-
-bool writes_in_place(const schedule::Schedule& schedule, const schedule::Launch& launch) {
-    for (const std::int64_t slot : written_slots(schedule.kernels[launch.kernel].sink))
-        for (const schedule::Segment& segment : launch.segments)
-            if (schedule.blocks[segment.blocks[static_cast<std::size_t>(slot)]].reuses >= 0)
-                return true;
-    return false;
-}
-
-// A run that fails must leave everything as it was, so no index may be checked once something has
-// been written over.
-bool may_fail_too_late(const schedule::Schedule& schedule, const std::vector<bool>& checks) {
-    bool overwritten = false;
-    for (const schedule::Launch& launch : schedule.launches) {
-        overwritten = overwritten || writes_in_place(schedule, launch);
-        if (overwritten && checks[launch.kernel]) return true;
-    }
-    return false;
 }
 
 std::shared_ptr<const Plan> make_plan(const schedule::Normalised& graph,
                                       const std::vector<bool>& may_overwrite) {
     auto plan = std::make_shared<Plan>();
-    const auto schedule_with = [&](const std::vector<bool>& assumed) {
-        plan->schedule = schedule::make_schedule(graph, {assumed});
-        plan->checks.clear();
-        for (const schedule::Kernel& kernel : plan->schedule.kernels)
-            plan->checks.push_back(has_check(kernel.sink));
-    };
-    schedule_with(may_overwrite);
+    plan->schedule = schedule::make_schedule(graph, {may_overwrite});
+    for (const schedule::Kernel& kernel : plan->schedule.kernels)
+        plan->checks.push_back(has_check(kernel.sink));
     plan->any_checks =
         std::find(plan->checks.begin(), plan->checks.end(), true) != plan->checks.end();
-    if (plan->any_checks && may_fail_too_late(plan->schedule, plan->checks))
-        schedule_with(std::vector<bool>(may_overwrite.size(), false));
 
     std::vector<KernelRequest> requests;
     for (const schedule::Kernel& kernel : plan->schedule.kernels)

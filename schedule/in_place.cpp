@@ -81,13 +81,15 @@ void write_in_place(Schedule& schedule, std::span<Task> tasks, std::uint32_t wri
     if (contains(task.segment.blocks, target) &&
         !reads_what_it_writes(schedule.kernels[task.kernel].sink, slot_of(target), slot_of(result)))
         return;
-    std::vector<std::uint32_t> readers;
+    if (task.checks) return;
+    std::vector<std::uint32_t> before;
     for (std::uint32_t t = 0; t < tasks.size(); ++t) {
-        if (t == writer || !contains(tasks[t].segment.blocks, target)) continue;
+        if (t == writer || !(tasks[t].checks || contains(tasks[t].segment.blocks, target)))
+            continue;
         if (runs_after(tasks, t, writer)) return;
-        readers.push_back(t);
+        before.push_back(t);
     }
-    for (std::uint32_t t : readers)
+    for (std::uint32_t t : before)
         if (!contains(task.after, t)) task.after.push_back(t);
     block.reuses = static_cast<std::int32_t>(target);
 }

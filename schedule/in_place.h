@@ -12,7 +12,7 @@ namespace sinter::schedule {
 ///  - the writer reads the input only at the very element that it writes in the same turn of its
 ///  loops;
 ///  - every other reader can run before the writer, and is made to (the order of `tasks` is added
-///  to).
+///  to), and so is every task that checks indices: a run that fails has written over nothing.
 /// Leaves everything as it is otherwise.
 void write_in_place(Schedule& schedule, std::span<Task> tasks, std::uint32_t writer,
                     std::uint32_t result, std::uint32_t target, const Assumptions& assumptions);

@@ -15,6 +15,7 @@ struct Task {
     bool segmentable;
     Segment segment;
     std::vector<std::uint32_t> after;  ///< tasks that must have run
+    bool checks = false;               ///< may find an index out of range
 };
 
 /// Every task after those it needs; in the order of the program as far as that leaves a choice, but

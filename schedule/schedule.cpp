@@ -38,6 +38,11 @@ BlockTable make_blocks(const Graph& graph, const Plan& plan, Schedule& out) {
     return table;
 }
 
+bool has_check(ir::Ref sink) {
+    return std::ranges::any_of(ir::toposort(std::span<const ir::Ref>(&sink, 1)),
+                               [](ir::Ref node) { return node->is(Op::Check); });
+}
+
 }  // namespace
 
 Schedule make_schedule(const Normalised& normalised, const Assumptions& assumptions) {
@@ -58,13 +63,15 @@ Schedule make_schedule(const Normalised& normalised, const Assumptions& assumpti
 
     // Equal kernels are one entry.
     std::unordered_map<ir::Ref, std::uint32_t> entries;
+    std::vector<bool> checks;  // by kernel
     std::vector<Task> tasks;
     for (KernelId k = 0; k < finished.size(); ++k) {
         FinishedKernel& f = finished[k];
         const auto [entry, fresh] =
             entries.try_emplace(f.sink, static_cast<std::uint32_t>(out.kernels.size()));
         if (fresh) out.kernels.push_back({f.sink, f.name, f.flops, f.bytes});
-        Task task{entry->second, f.segmentable, {}, plan.kernels()[k].reads};
+        if (fresh) checks.push_back(has_check(f.sink));
+        Task task{entry->second, f.segmentable, {}, plan.kernels()[k].reads, checks[entry->second]};
         for (Id memory : f.memories) task.segment.blocks.push_back(blocks.of[memory]);
         task.segment.scalars = f.scalars;
         tasks.push_back(std::move(task));

@@ -32,7 +32,6 @@ Workload training_step(std::vector<Tensor> weights,
     return {[state] {
                 Tensor value = state->loss(state->weights);
                 state->optimizer->step(value);
-                value.realize();
                 return std::vector<Tensor>{value};
             },
             Reported::EveryCall, kReportedSteps};

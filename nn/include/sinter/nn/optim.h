@@ -17,6 +17,9 @@ namespace sinter::nn {
 ///     optimizer.step(loss);
 ///     optimizer.zero_grad(); backward(loss); optimizer.step();
 ///
+/// A loss whose expression is kept needs the old parameters, so that their memory cannot be written
+/// over: step(loss) of a Tensor that is not const makes it memory (Tensor::realize).
+///
 /// Tensors given here are realized at once; they must stay where they are as long as the optimizer
 /// lives.
 class Optimizer {
@@ -28,6 +31,8 @@ public:
     /// Updates every parameter that reaches `loss` and computes the loss along with it. Throws
     /// ValueError if none does, and what gradient() throws.
     void step(const Tensor& loss, Where where = Where::current());
+    /// The same, and the loss forgets how it was computed.
+    void step(Tensor& loss, Where where = Where::current());
     /// Updates every parameter that has a grad().
     void step(Where where = Where::current());
     /// Forgets the gradients that backward() collected.
@@ -49,7 +54,9 @@ protected:
     virtual void update(Tensor& p, const Tensor& gradient, std::vector<Tensor>& state) = 0;
 
 private:
-    void apply(const std::vector<Tensor>& gradients, const Tensor* loss, Where where);
+    std::vector<Tensor> gradients_of(const Tensor& loss, Where where) const;
+    /// Realizes `loss`, if any, along with the updates.
+    void apply(const std::vector<Tensor>& gradients, Tensor* loss, Where where);
 
     Parameters parameters_;
     std::vector<std::vector<Tensor>> state_;

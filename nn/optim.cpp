@@ -65,10 +65,10 @@ void Optimizer::step(Tensor& loss, Where where) { apply(gradients_of(loss, where
 void Optimizer::step(Where where) {
     std::vector<Tensor> gradients;
     for (const Tensor* p : parameters_) gradients.push_back(p->grad());
-    apply(gradients, nullptr, where);
+    apply(std::move(gradients), nullptr, where);
 }
 
-void Optimizer::apply(const std::vector<Tensor>& gradients, Tensor* loss, Where where) {
+void Optimizer::apply(std::vector<Tensor> gradients, Tensor* loss, Where where) {
     ++steps_;
     prepare();
     std::vector<Tensor*> computed;
@@ -78,6 +78,8 @@ void Optimizer::apply(const std::vector<Tensor>& gradients, Tensor* loss, Where 
         computed.push_back(parameters_[i]);
         for (Tensor& s : state_[i]) computed.push_back(&s);
     }
+    // They are made of the parameters: as long as they are held, their memory is needed.
+    gradients.clear();
     computed.insert(computed.end(), parameters_.buffers.begin(), parameters_.buffers.end());
     if (loss != nullptr) computed.push_back(loss);
     Tensor::realize(std::span<Tensor* const>(computed), where);

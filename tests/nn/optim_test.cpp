@@ -230,6 +230,26 @@ TEST_CASE("bad options are refused") {
     CHECK_THROWS_AS(SGD(Parameters{&integers}), DTypeError);
 }
 
+TEST_CASE(
+    "a step that takes its loss along writes parameters and state in place, beside indices too") {
+    Embedding table(20000, 32);
+    Linear head(32, 1);
+    Parameters all = table.parameters();
+    for (Tensor* p : head.parameters()) all.push_back(p);
+    Adam optimizer(all, {.lr = 0.1});
+    const std::uint64_t bytes = 20000 * 32 * sizeof(float);
+    const auto loss_of = [&](std::int32_t last) {
+        return mean(square(head(table(Tensor({3, 7, last})))));
+    };
+    Tensor loss = loss_of(19999);
+    reset_stats();
+    const std::uint64_t before = stats().allocated_bytes;
+    optimizer.step(loss);
+    // The gradient of the table, as large as the table; not three new tables as well.
+    CHECK(stats().peak_bytes - before < 2 * bytes);
+    CHECK(stats().allocated_bytes - before < bytes / 2);
+}
+
 TEST_CASE("XOR is learned") {
     on_each_device([] {
         manual_seed(1);

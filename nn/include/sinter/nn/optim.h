@@ -56,7 +56,7 @@ protected:
 private:
     std::vector<Tensor> gradients_of(const Tensor& loss, Where where) const;
     /// Realizes `loss`, if any, along with the updates.
-    void apply(const std::vector<Tensor>& gradients, Tensor* loss, Where where);
+    void apply(std::vector<Tensor> gradients, Tensor* loss, Where where);
 
     Parameters parameters_;
     std::vector<std::vector<Tensor>> state_;

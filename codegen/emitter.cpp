@@ -1,6 +1,7 @@
 #include "emitter.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include <sinter/ir/affine.h>
 #include <sinter/ir/error.h>
@@ -8,6 +9,12 @@
 #include "combine.h"
 
 namespace sinter::codegen {
+namespace {
+
+constexpr std::int64_t kLeastPart = 16;  // bytes of the smallest vector that may go past the caches
+
+}  // namespace
+
 Emitter::Emitter(Arena& arena, bool fma) : arena_(arena), fma_(fma) {
     levels_.emplace_back();
     levels_[0].block = &function_.body;
@@ -257,6 +264,7 @@ Emitter::Address Emitter::address(Ref index) {
             step = coefficient;
             continue;
         }
+        result.outer_align = std::gcd(result.outer_align, coefficient);
         general = general || is_vector(term);
         const Ref product = fold(arena_, Op::Mul, term, arena_.index(coefficient));
         terms.emplace_back(depth_of(value(product)), product);
@@ -338,7 +346,33 @@ void Emitter::store(Ref node) {
     inst.src[1] = where.index;
     inst.src[2] = mask(valid, where.access);
     inst.src[3] = splat(stored, inst.lanes);
+    if (const Value lined = streaming(node, where); lined != kNone) {
+        inst.streaming = true;
+        inst.src[2] = lined;
+    }
     push(inst, levels_.size() - 1);
+}
+
+// The condition under which the store may go past the caches: lines are filled. None if it never
+// may.
+Value Emitter::streaming(Ref store, const Address& where) {
+    if (where.access != Access::Contiguous || store->src(3)->vmin() != 1) return kNone;
+    for (Streamed& s : streamed_) {
+        if (s.slot != store->src(0)->arg(0)) continue;
+        const auto bytes = static_cast<std::int64_t>(size_of(store->src(2)->dtype())),
+                   part = lanes_ * bytes;
+        if (part != kLineBytes && (!s.end_to_end || part < kLeastPart)) return kNone;
+        if (where.outer_align * bytes % part != 0 || where.constant * bytes % part != 0)
+            return kNone;
+        if (s.lined != kNone) return s.lined;
+        Inst inst{Code::Lined};
+        inst.dtype = DType::Bool;
+        inst.imm = s.least;
+        inst.src[0] = value(store->src(0));
+        if (s.size != nullptr) inst.src[1] = value(s.size);
+        return s.lined = push(inst, 0);
+    }
+    return kNone;
 }
 
 bool Emitter::accumulate_product(Ref reduction, Ref product, Value& acc, std::uint16_t lanes) {

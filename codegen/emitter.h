@@ -13,6 +13,17 @@
 
 namespace sinter::codegen {
 
+/// Memory that is written past the caches: all of it is too much for them.
+struct Streamed {
+    std::int64_t slot;
+    bool end_to_end = false;  ///< in one walk, so that parts of a line meet
+    Ref size = nullptr;       ///< if not null: only where this index…
+    std::int64_t least = 0;   ///< …is at least so much
+    Value lined = kNone;      ///< the Lined of its stores, when it was made
+};
+/// What a store past the caches writes at once.
+inline constexpr std::int64_t kLineBytes = 64;
+
 class Emitter {
 public:
     Emitter(Arena& arena, bool fma);
@@ -54,6 +65,9 @@ public:
     void scratch_is_filled() { scratch_depth_ = levels_.size() - 1; }
     /// Makes what `store` will write, so that nothing is read after other stores have been made.
     void prepare(Ref store);
+    /// Stores to this memory go past the caches.
+    void stream(const Streamed& memory) { streamed_.push_back(memory); }
+    bool streams() const { return !streamed_.empty(); }
     /// acc += a * b in one step where `value` is a product, the reduction a sum, and the target
     /// fuses; else false.
     bool accumulate_product(Ref reduction, Ref value, Value& acc, std::uint16_t lanes);
@@ -88,6 +102,7 @@ private:
         Access access = Access::Scalar;
         Value index = kNone;
         std::int64_t constant = 0;
+        std::int64_t outer_align = 0;  // divides all but the constant and the lane
     };
 
     Value push(const Inst& inst, std::size_t depth);
@@ -102,6 +117,7 @@ private:
     Value make_scan(Ref node);
     Address address(Ref index);
     Value mask(Ref valid, Access access);
+    Value streaming(Ref store, const Address& where);
     std::span<const Ref> needs(Ref node) const;
     const std::vector<Value>* lookup(Ref node) const;
 
@@ -117,6 +133,7 @@ private:
     std::uint64_t open_ = 0;
     std::uint16_t lanes_ = 1;
     std::size_t scratch_depth_ = 0;
+    std::vector<Streamed> streamed_;
 };
 
 }  // namespace sinter::codegen

@@ -34,6 +34,7 @@ enum class Code : std::uint8_t {
     Load,   ///< src: memory, index (or kNone), mask (or kNone); imm: constant part of the index;
             ///< fill: fill bits
     Store,  ///< src: memory, index (or kNone), mask (or kNone), value; imm as Load
+    Lined,  ///< whether memory src[0] begins a cache line and src[1] (or kNone) is at least imm
     Check,  ///< src[0] as an index below imm; else records check id `fill` and gives 0
 };
 
@@ -56,7 +57,7 @@ struct Inst {
     DType dtype = DType::None;
     std::uint16_t lanes = 1;
     Access access = Access::Scalar;
-    bool streaming = false;  ///< Store: past the caches
+    bool streaming = false;  ///< Store: past the caches where src[2] holds, a Lined; has no mask
     std::int64_t imm = 0;
     std::int64_t fill = 0;
     Value src[4] = {kNone, kNone, kNone, kNone};

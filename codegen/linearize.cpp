@@ -37,6 +37,7 @@ public:
                const std::string& symbol, const LinearizeOptions& options)
         : arena_(arena), emit_(arena, options.fma) {
         emit_.function().symbol = symbol;
+        for (const Streamed& s : options.streamed) emit_.stream(s);
         for (Ref n : ir::toposort(std::span(&sink, 1))) {
             if (n->is(Op::Reduce) || n->is(Op::Accumulate))
                 for (Ref r : named_ranges(n)) closed_ |= range_bit(r);
@@ -397,7 +398,8 @@ private:
         std::vector<Reduction*> finish;
         // A result may take the memory of an operand, read at the same index: of several stores,
         // all values come before the first write. Stores that combine follow one another in order.
-        if (overwrites_)
+        // Stores past the caches are written together besides.
+        if (overwrites_ || emit_.streams())
             for (const Work& w : works)
                 if (w.remaining == 0 && w.store != nullptr && w.store->src().size() == 4)
                     emit_.prepare(w.store);

@@ -2,6 +2,7 @@
 // Giving every value of a transformed kernel its place: which loops there are, what runs before, in
 // and after each.
 
+#include "emitter.h"
 #include "linear.h"
 #include "rebuild.h"
 
@@ -10,6 +11,7 @@ namespace sinter::codegen {
 struct LinearizeOptions {
     bool fma =
         false;  ///< sums of products may use fused multiply-adds (their order is free anyway)
+    std::vector<Streamed> streamed = {};
 };
 
 /// The function for the stores of `sink`, whose ranges are Parallel, Serial or Vector (at most

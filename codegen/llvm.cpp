@@ -8,6 +8,8 @@
 #include <sinter/ir/error.h>
 #include <sinter/ir/node.h>
 
+#include "emitter.h"
+
 namespace sinter::codegen {
 namespace {
 
@@ -117,7 +119,10 @@ public:
         body_ += "define void @" + f.symbol + "(" + params + ") #0 {\nentry:\n";
         label_ = "entry";
         next_ = 0;
+        streams_ = false;
         block(f.body);
+        // Stores past the caches are not ordered with what tells other threads of them.
+        if (streams_ && is_x86()) line(call("void", "llvm.x86.sse.sfence", {}));
         body_ += "  ret void\n}\n\n";
     }
 
@@ -129,7 +134,7 @@ public:
         result += "\nattributes #0 = { nounwind \"prefer-vector-width\"=\"" +
                   std::to_string(target_.vector_bits) + "\" }\n";
         result += "!0 = distinct !{!0, !1}\n!1 = !{!\"llvm.loop.unroll.disable\"}\n";
-        result += "!2 = !{}\n";
+        result += "!2 = !{}\n!3 = !{i32 1}\n";
         return result;
     }
 
@@ -177,8 +182,44 @@ private:
         return "call " + result_type + " @" + name + "(" + values + ")";
     }
 
+    bool is_x86() const { return target_.triple.starts_with("x86_64"); }
+
+    // A store past the caches from `at` on, with those that follow before memory is read: under one
+    // branch. Gives the position behind.
+    std::size_t streaming_stores(const std::vector<Item>& items, std::size_t at) {
+        std::vector<Value> stores;
+        const Value lined = inst(std::get<Value>(items[at])).src[2];
+        for (; at < items.size(); ++at) {
+            const auto* v = std::get_if<Value>(&items[at]);
+            if (v == nullptr) break;
+            const Inst& i = inst(*v);
+            if (i.code == Code::Store && i.streaming && i.src[2] == lined)
+                stores.push_back(*v);
+            else if (i.code == Code::Store || i.code == Code::Load || i.code == Code::Check)
+                break;
+            else
+                instruction(*v);
+        }
+        streams_ = true;
+        const std::string id = std::to_string(next_++);
+        line("br i1 " + ref(lined) + ", label %past" + id + ", label %plain" + id);
+        for (const bool past : {true, false}) {
+            open((past ? "past" : "plain") + id);
+            for (Value v : stores) store(inst(v), past);
+            line("br label %stored" + id);
+        }
+        open("stored" + id);
+        return at;
+    }
+
     void block(const Block& b) {
-        for (const Item& item : b.items) {
+        for (std::size_t at = 0; at < b.items.size(); ++at) {
+            const Item& item = b.items[at];
+            const auto* value = std::get_if<Value>(&item);
+            if (value != nullptr && inst(*value).code == Code::Store && inst(*value).streaming) {
+                at = streaming_stores(b.items, at) - 1;
+                continue;
+            }
             if (const auto* v = std::get_if<Value>(&item))
                 instruction(*v);
             else if (const auto* loop_item = std::get_if<std::unique_ptr<Loop>>(&item))
@@ -281,7 +322,9 @@ private:
             case Code::Load:
                 return load(v, i);
             case Code::Store:
-                return store(i);
+                return store(i, false);
+            case Code::Lined:
+                return lined(v, i);
             case Code::Check:
                 return check(v, i);
             case Code::Arith:
@@ -383,7 +426,18 @@ private:
         if (m != i.dtype) define(v, "icmp ne " + t + " " + raw + ", " + constant(m, 0, i.lanes));
     }
 
-    void store(const Inst& i) {
+    void lined(Value v, const Inst& i) {
+        const std::string bits = fresh("t"), low = fresh("t");
+        line(bits + " = ptrtoint ptr " + ref(i.src[0]) + " to i64");
+        line(low + " = and i64 " + bits + ", " + std::to_string(kLineBytes - 1));
+        if (i.src[1] == kNone) return define(v, "icmp eq i64 " + low + ", 0");
+        const std::string begins = fresh("t"), large = fresh("t");
+        line(begins + " = icmp eq i64 " + low + ", 0");
+        line(large + " = icmp sge " + typed(i.src[1]) + ", " + std::to_string(i.imm));
+        define(v, "and i1 " + begins + ", " + large);
+    }
+
+    void store(const Inst& i, bool past_caches) {
         const DType m = stored(i.dtype);
         const std::string at = pointer(i, m), t = type(m, i.lanes),
                           align = std::to_string(size_of(m));
@@ -393,7 +447,11 @@ private:
             line(wide + " = zext " + typed(i.src[3]) + " to " + t);
             value = wide;
         }
-        std::string mask = i.src[2] == kNone ? "" : ref(i.src[2]);
+        if (past_caches)
+            return line("store " + t + " " + value + ", ptr " + at + ", align " +
+                        std::to_string(i.lanes * static_cast<int>(size_of(m))) +
+                        ", !nontemporal !3");
+        std::string mask = i.src[2] == kNone || i.streaming ? "" : ref(i.src[2]);
         const std::string masks = vector_of("i1", i.lanes);
         if (i.access == Access::Reverse) {
             value = reversed(t, value, i.lanes);
@@ -598,6 +656,7 @@ private:
     std::string body_, label_;
     std::set<std::string> declarations_;
     int next_ = 0;
+    bool streams_ = false;  // the function has stores past the caches
 };
 
 }  // namespace

@@ -18,6 +18,9 @@ namespace {
 using ir::ReduceKind;
 
 constexpr double kNanosecondsAnOp = 0.2;  // of an instruction in the middle of others
+// Results of this size are not read again from the caches: a share of the last one that threads and
+// neighbours leave.
+constexpr double kStreamBytes = 32 << 20;
 
 Ref combine_node(Arena& a, ReduceKind kind, Ref old, Ref value) {
     switch (kind) {
@@ -100,6 +103,34 @@ void fuse_ranges(Form& form) {
     }
 }
 
+// Memory that is written and not read, and is so large that nothing of it would be in the caches
+// when it is read again.
+std::vector<Streamed> streamed(const Analysis& a) {
+    std::vector<Streamed> result;
+    for (const MemoryAccess& m : a.accesses) {
+        const std::int64_t slot = m.node->src(0)->arg(0);
+        const bool plain = m.is_store && slot >= 0 && m.node->src().size() == 4;
+        if (!plain || std::ranges::any_of(a.accesses, [&](const MemoryAccess& other) {
+                return !other.is_store && other.node->src(0) == m.node->src(0);
+            }))
+            continue;
+        const double bytes = static_cast<double>(size_of(m.node->src(2)->dtype()));
+        Streamed s{slot, a.numbers.size() == 1};
+        double elements = 1;
+        for (std::int64_t n : a.numbers) {
+            if ((m.region >> n & 1) == 0) continue;
+            const Ref size = a.range[n]->src(0);
+            if (size->is(Op::Const))
+                elements *= static_cast<double>(size->arg(0));
+            else
+                s.size = size;
+        }
+        if (s.size != nullptr) s.least = static_cast<std::int64_t>(kStreamBytes / bytes / elements);
+        if (s.size != nullptr || elements * bytes >= kStreamBytes) result.push_back(s);
+    }
+    return result;
+}
+
 Phase describe_phase(const Analysis& a, const Placed& placed, const std::string& symbol,
                      const Plan& plan) {
     Phase phase;
@@ -156,8 +187,8 @@ Program lower(Ref sink, const std::string& name, const Target& target) {
         const Placed placed = apply(phase_form, plan);
         program.thread_bytes = std::max(program.thread_bytes, placed.thread_bytes);
         ir::establishes(ir::Level::Scheduled, phase_form.sink(), "the transformations");
-        functions.push_back(
-            linearize(arena, phase_form.sink(), placed.order, symbol, {target.fma}));
+        functions.push_back(linearize(arena, phase_form.sink(), placed.order, symbol,
+                                      {target.fma, streamed(analysis)}));
         program.phases.push_back(describe_phase(analysis, placed, symbol, plan));
         program.schedule +=
             symbol + ": " + (phase_form.log().empty() ? "as it is" : phase_form.log()) + "\n";

@@ -71,6 +71,46 @@ TEST_CASE("a kernel over a variable size serves every size") {
     }
 }
 
+TEST_CASE("results larger than the caches are written past them, where their memory is aligned") {
+    constexpr std::int64_t kLarge = (8 << 20) + 5;
+    const std::vector<float> u = noise(kLarge);
+    for (const codegen::Target& target : targets())
+        for (bool variable_size : {false, true}) {
+            CAPTURE(variable_size);
+            Arena a;
+            const Ref n =
+                variable_size ? variable(a, DType::Index, 0, 1, 1 << 25) : a.index(kLarge);
+            const Ref i = range(a, 0, n, Role::Loop), yes = a.truth(true);
+            const Ref x = load(a, param(a, f32, 0), i, yes);
+            const CompiledKernel kernel(
+                sink_of(a, {store(a, param(a, f32, 1), i, a.add(x, x), yes)}), target);
+            CHECK(kernel.program.source.find("!nontemporal") != std::string::npos);
+            CHECK(kernel.program.source.find("sfence") != std::string::npos);
+            std::vector<float> v(kLarge + 40);
+            std::size_t line = 0;  // where one begins
+            while (reinterpret_cast<std::uintptr_t>(v.data() + line) % 64 != 0) ++line;
+            for (std::size_t shift : {line, line + 1, line + 4}) {
+                CAPTURE(shift);
+                v.assign(v.size(), 7.0f);
+                kernel.run({const_cast<float*>(u.data()), v.data() + shift}, {kLarge}, 3);
+                bool same = true;
+                for (std::size_t k = 0; k < kLarge; ++k) same = same && v[k + shift] == u[k] + u[k];
+                CHECK(same);
+                CHECK(v[kLarge + shift] == 7.0f);
+            }
+        }
+    // Small ones, and those that are read as well, are written as ever.
+    for (const std::int64_t n : {std::int64_t{1000}, kLarge}) {
+        Arena a;
+        const Ref i = range(a, 0, n, Role::Loop), yes = a.truth(true);
+        const Ref x = load(a, param(a, f32, 0), i, yes);
+        const Ref target = param(a, f32, n == kLarge ? 0 : 1);
+        const CompiledKernel kernel(sink_of(a, {store(a, target, i, a.add(x, x), yes)}),
+                                    runtime::make_target("native"));
+        CHECK(kernel.program.source.find("!nontemporal !") == std::string::npos);
+    }
+}
+
 TEST_CASE("softmax goes through its rows three times in one kernel") {
     for (const codegen::Target& target : targets())
         for (std::int64_t cols : {1, 7, 16, 50, 64, 200}) {

@@ -260,6 +260,7 @@ Emitter::Address Emitter::address(Ref index) {
     std::vector<std::pair<std::size_t, Ref>>
         terms;  // by the loop they belong to: sums of outer ones are hoisted
     for (const auto& [term, coefficient] : sum.terms) {
+        result.align = std::gcd(result.align, coefficient);
         if (term == vector_range_) {
             step = coefficient;
             continue;
@@ -314,6 +315,7 @@ Value Emitter::make_load(Ref node) {
     inst.lanes = where.access == Access::Scalar ? std::uint16_t{1} : lanes_;
     inst.access = where.access;
     inst.imm = where.constant;
+    inst.align = where.align;
     inst.fill = node->arg(0);
     inst.src[0] = memory;
     inst.src[1] = where.index;
@@ -324,6 +326,13 @@ Value Emitter::make_load(Ref node) {
     for (Ref r : node->src().subspan(3)) depth = std::max(depth, depth_of(value(r)));
     return push(inst, depth);
 }
+
+void Emitter::scratch_is_filled() {
+    scratch_depth_ = levels_.size() - 1;
+    push(Inst{Code::Barrier}, scratch_depth_);
+}
+
+void Emitter::scratch_is_free() { push(Inst{Code::Barrier}, levels_.size() - 1); }
 
 void Emitter::prepare(Ref node) {
     if (node->src(3)->vmax() != 0) value(node->src(2));
@@ -342,6 +351,7 @@ void Emitter::store(Ref node) {
     inst.lanes = where.access == Access::Scalar ? std::uint16_t{1} : lanes_;
     inst.access = where.access;
     inst.imm = where.constant;
+    inst.align = where.align;
     inst.src[0] = memory;
     inst.src[1] = where.index;
     inst.src[2] = mask(valid, where.access);

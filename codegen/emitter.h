@@ -62,7 +62,9 @@ public:
     // --- effects, in the innermost open block
     void store(Ref store);
     /// The thread's scratch has been filled here: what reads it stays in this scope.
-    void scratch_is_filled() { scratch_depth_ = levels_.size() - 1; }
+    void scratch_is_filled();
+    /// What was in the thread's scratch before has been read.
+    void scratch_is_free();
     /// Makes what `store` will write, so that nothing is read after other stores have been made.
     void prepare(Ref store);
     /// Stores to this memory go past the caches.
@@ -103,6 +105,7 @@ private:
         Value index = kNone;
         std::int64_t constant = 0;
         std::int64_t outer_align = 0;  // divides all but the constant and the lane
+        std::int64_t align = 0;        // divides all but the constant
     };
 
     Value push(const Inst& inst, std::size_t depth);

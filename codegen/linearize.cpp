@@ -346,6 +346,7 @@ private:
         if (rest.begin() != works.begin() && !rest.empty()) {
             std::vector<Work> after(rest.begin(), rest.end());
             works.erase(rest.begin(), rest.end());
+            emit_.scratch_is_free();
             process(std::move(works));
             emit_.scratch_is_filled();
             return process(std::move(after));

@@ -295,6 +295,7 @@ private:
             case Code::Argument:
             case Code::LoopIndex:
             case Code::Phi:
+            case Code::Barrier:
                 return;
             case Code::Block: {
                 const std::string at = fresh("t");

@@ -7,6 +7,8 @@
 #include <sinter/ir/spec.h>
 
 #include "choose.h"
+#include "choose_gpu.h"
+#include "cuda.h"
 #include "linearize.h"
 #include "llvm.h"
 #include "masks.h"
@@ -132,7 +134,7 @@ std::vector<Streamed> streamed(const Analysis& a) {
 }
 
 Phase describe_phase(const Analysis& a, const Placed& placed, const std::string& symbol,
-                     const Plan& plan) {
+                     int lanes) {
     Phase phase;
     phase.symbol = symbol;
     for (Ref r : placed.parallel) {
@@ -143,7 +145,8 @@ Phase describe_phase(const Analysis& a, const Placed& placed, const std::string&
         }
         for (Ref n : ir::toposort(std::span(&size, 1)))
             if (n->is(Op::Variable)) phase.trips_slot = static_cast<std::int32_t>(n->arg(0));
-        phase.trips_step = std::int64_t{plan.vectors} * plan.lanes;
+        // A split range is (size + step - 1) / step long.
+        if (size->is(Op::IDiv)) phase.trips_step = size->src(1)->arg(0);
     }
     double work = a.value_work;
     for (const MemoryAccess& m : a.accesses) work += a.volume(m.region);
@@ -151,16 +154,16 @@ Phase describe_phase(const Analysis& a, const Placed& placed, const std::string&
     const double trips = phase.trips_slot < 0 ? static_cast<double>(phase.trips)
                                               : static_cast<double>(Analysis::kNominal) /
                                                     static_cast<double>(phase.trips_step);
-    phase.trip_cost = work / trips * kNanosecondsAnOp / (plan.vector < 0 ? 1 : plan.lanes);
+    phase.trip_cost = work / trips * kNanosecondsAnOp / lanes;
     return phase;
 }
 
 }  // namespace
 
 std::string Target::key() const {
-    return triple + "|" + cpu + "|" + features + "|" + std::to_string(vector_bits) + "|" +
-           std::to_string(vector_registers) + "|" + (fma ? "fma " : "") +
-           (native_f16 ? "f16 " : "") + (native_bf16 ? "bf16" : "");
+    return (kind == Kind::Cuda ? "cuda|" : "") + triple + "|" + cpu + "|" + features + "|" +
+           std::to_string(vector_bits) + "|" + std::to_string(vector_registers) + "|" +
+           (fma ? "fma " : "") + (native_f16 ? "f16 " : "") + (native_bf16 ? "bf16" : "");
 }
 
 Program lower(Ref sink, const std::string& name, const Target& target) {
@@ -171,10 +174,10 @@ Program lower(Ref sink, const std::string& name, const Target& target) {
     sink = gather_masks(arena, sink);
     sink = decompose(arena, sink, target);
     Form form(arena, sink);
-    const bool plain = ir::env::flag("NOOPT");
+    const bool plain = ir::env::flag("NOOPT"), gpu = target.kind == Target::Kind::Cuda;
     if (!plain) fuse_ranges(form);
     Phases phases{{form.sink()}, 0};
-    if (!plain) phases = split_long_reductions(form);
+    if (!plain) phases = split_long_reductions(form, gpu ? kGpuChunks : ChunkLimits{});
 
     Program program;
     program.shared_bytes = phases.shared_bytes;
@@ -183,17 +186,26 @@ Program lower(Ref sink, const std::string& name, const Target& target) {
         const std::string symbol = name + "_" + std::to_string(functions.size());
         Form phase_form(arena, part);
         const Analysis analysis = analyse(part);
-        const Plan plan = plain ? Plan{} : choose(analysis, target);
-        const Placed placed = apply(phase_form, plan);
+        const Plan plan = plain || gpu ? Plan{} : choose(analysis, target);
+        const Placed placed = gpu ? schedule_for_gpu(phase_form, plain) : apply(phase_form, plan);
         program.thread_bytes = std::max(program.thread_bytes, placed.thread_bytes);
         ir::establishes(ir::Level::Scheduled, phase_form.sink(), "the transformations");
-        functions.push_back(linearize(arena, phase_form.sink(), placed.order, symbol,
-                                      {target.fma, streamed(analysis)}));
-        program.phases.push_back(describe_phase(analysis, placed, symbol, plan));
+        functions.push_back(
+            linearize(arena, phase_form.sink(), placed.order, symbol,
+                      {target.fma, gpu ? std::vector<Streamed>{} : streamed(analysis)}));
+        program.phases.push_back(
+            describe_phase(analysis, placed, symbol, plan.vector < 0 ? 1 : plan.lanes));
+        if (gpu) {
+            const Team team =
+                team_of(phase_form.sink(), program.phases.back().trips, placed.thread_bytes);
+            program.phases.back().lanes = team.lanes;
+            program.phases.back().teams = team.per_block;
+        }
         program.schedule +=
             symbol + ": " + (phase_form.log().empty() ? "as it is" : phase_form.log()) + "\n";
     }
-    program.source = render_llvm(functions, target);
+    program.source = gpu ? render_cuda(functions, program.phases, program.thread_bytes)
+                         : render_llvm(functions, target);
     return program;
 }
 

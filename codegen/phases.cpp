@@ -9,9 +9,6 @@ namespace {
 
 using ir::Role;
 
-constexpr std::int64_t kChunkSteps = 1 << 13;  // elements of a chunk, at least
-constexpr std::int64_t kMostChunks = 64;
-
 // The closed range to cut into chunks: the longest that all of them share.
 Ref range_to_cut(const Analysis& a, const std::vector<const Reducing*>& longs) {
     std::uint64_t shared = ~std::uint64_t{0};
@@ -66,7 +63,7 @@ Cut cut(Form& form, Ref node, Ref chunk, std::int64_t& shared_bytes) {
 
 }  // namespace
 
-Phases split_long_reductions(Form& form) {
+Phases split_long_reductions(Form& form, const ChunkLimits& limits) {
     Phases phases;
     const Analysis before = analyse(form.sink());
     std::vector<const Reducing*> longs;
@@ -82,8 +79,8 @@ Phases split_long_reductions(Form& form) {
     const std::int64_t size = c->src(0)->arg(0);
     const double rest = longs[0]->volume / static_cast<double>(size);
     std::int64_t step =
-        std::max((size + kMostChunks - 1) / kMostChunks,
-                 static_cast<std::int64_t>(static_cast<double>(kChunkSteps) / rest));
+        std::max((size + limits.most - 1) / limits.most,
+                 static_cast<std::int64_t>(static_cast<double>(limits.steps) / rest));
     if (step >= 64) step = (step + 63) / 64 * 64;
     step = std::clamp<std::int64_t>(step, 1, size);
     const Ref chunk = form.split(c, step, Role::Loop, Role::Reduce).outer;

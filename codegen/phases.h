@@ -15,10 +15,16 @@ struct Phases {
     std::int64_t shared_bytes = 0;
 };
 
+/// Chunks of a long reduction: each of at least `steps` steps, at most `most` of them.
+struct ChunkLimits {
+    std::int64_t steps = 1 << 13;
+    std::int64_t most = 64;
+};
+
 /// Splits reductions of at least `kSplitSteps` steps whose scope has fewer than `kFewTrips` trips.
-/// The chunks depend on the sizes alone, never on the number of threads, so that results do not
-/// either.
-Phases split_long_reductions(Form& form);
+/// The chunks depend on the sizes and limits alone, never on the number of threads, so that results
+/// do not either.
+Phases split_long_reductions(Form& form, const ChunkLimits& limits);
 
 inline constexpr double kSplitSteps = 1 << 15;
 inline constexpr double kFewTrips = 4;

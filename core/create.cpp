@@ -1,7 +1,6 @@
 #include <sinter/create.h>
 
 #include <cmath>
-#include <cstring>
 
 #include <sinter/elementwise.h>
 #include <sinter/movement.h>
@@ -82,7 +81,7 @@ Tensor from_data(const void* data, const Shape& shape, DType dtype, Where where)
     const Call call("from_data", where);
     auto memory = new_memory(shape, dtype);
     const auto bytes = static_cast<std::size_t>(checked_numel(shape)) * size_of(dtype);
-    if (bytes != 0) std::memcpy(memory->data(), data, bytes);
+    runtime::write_memory(*memory, data, bytes);
     return new_buffer(shape, dtype, std::move(memory));
 }
 

@@ -1,6 +1,5 @@
 #include <sinter/tensor.h>
 
-#include <cstring>
 #include <new>
 
 #include <sinter/create.h>
@@ -208,8 +207,13 @@ void Tensor::throw_no_room(std::size_t bytes, Where where) const {
 void Tensor::read(void* out, DType as, Where where) const {
     const Call call("to_vector", where);
     const UOp buffer = in_memory(node(where));
-    convert_elements(out, as, runtime::memory_of(buffer).data(), buffer->dtype(),
-                     static_cast<std::size_t>(buffer->numel()));
+    const runtime::Memory& memory = runtime::memory_of(buffer);
+    const auto count = static_cast<std::size_t>(buffer->numel());
+    if (memory.device() != runtime::DeviceId::CUDA)
+        return convert_elements(out, as, memory.data(), buffer->dtype(), count);
+    std::vector<std::byte> elements(count * size_of(buffer->dtype()));
+    runtime::read_memory(elements.data(), memory, elements.size());
+    convert_elements(out, as, elements.data(), buffer->dtype(), count);
 }
 
 void Tensor::read_bytes(std::span<std::byte> out, Where where) const {
@@ -219,7 +223,7 @@ void Tensor::read_bytes(std::span<std::byte> out, Where where) const {
     if (out.size() != bytes)
         fail<ShapeError>(text(buffer) + " has " + std::to_string(bytes) + " bytes, the span " +
                          std::to_string(out.size()));
-    if (bytes != 0) std::memcpy(out.data(), runtime::memory_of(buffer).data(), bytes);
+    runtime::read_memory(out.data(), runtime::memory_of(buffer), bytes);
 }
 
 void Tensor::read_one(void* out, DType as, Where where) const {

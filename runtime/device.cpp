@@ -17,9 +17,9 @@ std::atomic<std::int64_t> chosen{kUnset};  // by set_default_device
 std::string_view name(DeviceId device) { return kNames[static_cast<std::size_t>(device)]; }
 
 DeviceId parse_device(std::string_view word) {
-    if (word == "CPU") return DeviceId::CPU;
-    if (word == "REF") return DeviceId::REF;
-    throw DeviceError("no device \"" + std::string(word) + "\": the devices are CPU and REF");
+    for (std::size_t i = 0; i < std::size(kNames); ++i)
+        if (word == kNames[i]) return static_cast<DeviceId>(i);
+    throw DeviceError("no device \"" + std::string(word) + "\": the devices are CPU, CUDA and REF");
 }
 
 DeviceId default_device() {
@@ -28,7 +28,6 @@ DeviceId default_device() {
 }
 
 void set_default_device(DeviceId device) {
-    if (device != DeviceId::CPU && device != DeviceId::REF) parse_device(name(device));
     chosen.store(static_cast<std::int64_t>(device), std::memory_order_relaxed);
 }
 

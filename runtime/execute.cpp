@@ -72,6 +72,14 @@ void count_launches(const Plan& plan) {
     }
 }
 
+IndexError failed_check(const schedule::Schedule& schedule, std::int64_t check,
+                        std::int64_t index) {
+    const schedule::CheckSite& site = schedule.checks.at(static_cast<std::size_t>(check));
+    return IndexError(site.what + ": index " + std::to_string(index) +
+                      " is out of range for size " + std::to_string(site.bound) +
+                      "; indices are from 0 to " + std::to_string(site.bound - 1));
+}
+
 LaunchCounts launch_counts() {
     const std::lock_guard lock(counter().mutex);
     return counter().counts;

@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include <sinter/ir/error.h>
 #include <sinter/runtime/realize.h>
 
 #include "plan.h"
@@ -17,6 +18,9 @@ namespace sinter::runtime {
 std::vector<std::shared_ptr<Memory>> execute(const Plan& plan,
                                              std::span<const std::shared_ptr<Memory>> inputs,
                                              std::span<const std::int64_t> binds);
+
+/// What a failed Check of the schedule says.
+IndexError failed_check(const schedule::Schedule& schedule, std::int64_t check, std::int64_t index);
 
 /// Counts the plan's launches.
 void count_launches(const Plan& plan);

@@ -1,21 +1,33 @@
 // Blocks of memory, and the Buffers that view them.
 
+#include <cstring>
+
 #include <sinter/ir/error.h>
 #include <sinter/runtime/allocator.h>
+#include <sinter/runtime/cuda_device.h>
 #include <sinter/runtime/realize.h>
 
 namespace sinter::runtime {
+namespace {
+
+void give_back(DeviceId device, void* data, std::size_t bytes) {
+    if (device == DeviceId::CUDA)
+        cuda::Gpu::instance().free(data, bytes);
+    else
+        Allocator::instance().free(data, bytes);
+}
+
+}  // namespace
 
 std::shared_ptr<Memory> Memory::allocate(DeviceId device, std::size_t bytes) {
-    if (device == DeviceId::CUDA)
-        throw DeviceError("no memory on CUDA: the devices are CPU and REF");
-    Allocator& allocator = Allocator::instance();
-    void* data = allocator.allocate(bytes);
+    const bool gpu = device == DeviceId::CUDA;
+    void* data =
+        gpu ? cuda::Gpu::instance().allocate(bytes) : Allocator::instance().allocate(bytes);
     Memory* memory = nullptr;
     try {
         memory = new Memory(device, data, bytes, true);
     } catch (...) {
-        allocator.free(data, bytes);
+        give_back(device, data, bytes);
         throw;
     }
     return std::shared_ptr<Memory>(memory);
@@ -26,7 +38,32 @@ std::shared_ptr<Memory> Memory::borrow(void* data, std::size_t bytes) {
 }
 
 Memory::~Memory() {
-    if (owned_) Allocator::instance().free(data_, bytes_);
+    if (owned_) give_back(device_, data_, bytes_);
+}
+
+void write_memory(Memory& to, const void* from, std::size_t bytes) {
+    if (bytes == 0) return;
+    if (to.device() == DeviceId::CUDA)
+        cuda::Gpu::instance().upload(to.data(), from, bytes);
+    else
+        std::memcpy(to.data(), from, bytes);
+}
+
+void read_memory(void* to, const Memory& from, std::size_t bytes) {
+    if (bytes == 0) return;
+    if (from.device() == DeviceId::CUDA)
+        cuda::Gpu::instance().download(to, from.data(), bytes);
+    else
+        std::memcpy(to, from.data(), bytes);
+}
+
+void copy_memory(Memory& to, const Memory& from, std::size_t bytes) {
+    if (to.device() != DeviceId::CUDA)
+        read_memory(to.data(), from, bytes);
+    else if (from.device() != DeviceId::CUDA)
+        write_memory(to, from.data(), bytes);
+    else
+        cuda::Gpu::instance().copy(to.data(), from.data(), bytes);
 }
 
 ir::UOp make_buffer(DType dtype, std::span<const std::int64_t> shape,

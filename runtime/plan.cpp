@@ -6,6 +6,8 @@
 #include <sinter/ir/env.h>
 #include <sinter/runtime/target.h>
 
+#include "cuda/program.h"
+
 namespace sinter::runtime {
 namespace {
 
@@ -26,7 +28,7 @@ std::vector<bool> written(ir::Ref sink, std::size_t slots) {
 }
 
 std::shared_ptr<const Plan> make_plan(const schedule::Normalised& graph,
-                                      const std::vector<bool>& may_overwrite) {
+                                      const std::vector<bool>& may_overwrite, DeviceId device) {
     auto plan = std::make_shared<Plan>();
     plan->schedule = schedule::make_schedule(graph, {may_overwrite});
     for (const schedule::Kernel& kernel : plan->schedule.kernels)
@@ -34,9 +36,18 @@ std::shared_ptr<const Plan> make_plan(const schedule::Normalised& graph,
     plan->any_checks =
         std::find(plan->checks.begin(), plan->checks.end(), true) != plan->checks.end();
 
+    plan->graph = hash_bytes(
+        {reinterpret_cast<const char*>(graph.key.data()), graph.key.size() * sizeof(std::int64_t)});
+
     std::vector<KernelRequest> requests;
     for (const schedule::Kernel& kernel : plan->schedule.kernels)
         requests.push_back({kernel.sink, kernel.name});
+    if (device == DeviceId::CUDA) {
+        plan->cuda_programs = cuda::ProgramCache::instance().load(requests);
+        for (const auto& program : plan->cuda_programs)
+            plan->shared_bytes = std::max(plan->shared_bytes, program->code.shared_bytes);
+        return plan;  // which needs no tape: the stream is in order
+    }
     plan->programs = ProgramCache::instance().load(requests, host_target());
     for (const schedule::Launch& launch : plan->schedule.launches)
         plan->shared_bytes =
@@ -49,8 +60,6 @@ std::shared_ptr<const Plan> make_plan(const schedule::Normalised& graph,
                                                   launch.segments.front().blocks.size());
     plan->tape.append(*plan, values_of_blocks(plan->schedule), 0);
     plan->tape.finish();
-    plan->graph = hash_bytes(
-        {reinterpret_cast<const char*>(graph.key.data()), graph.key.size() * sizeof(std::int64_t)});
     return plan;
 }
 
@@ -96,7 +105,8 @@ std::shared_ptr<PlanCache::Entry> PlanCache::entry_of(const std::vector<std::int
 }
 
 std::shared_ptr<const Plan> PlanCache::get(schedule::Normalised graph,
-                                           const std::vector<bool>& may_overwrite) {
+                                           const std::vector<bool>& may_overwrite,
+                                           DeviceId device) {
     std::vector<std::int64_t>& key = graph.key;
     const std::size_t graph_words = key.size();
     // What else the plan depends on.
@@ -107,6 +117,7 @@ std::shared_ptr<const Plan> PlanCache::get(schedule::Normalised graph,
     }
     key.push_back(bits);
     key.push_back(ir::env::number("NOOPT"));
+    key.push_back(static_cast<std::int64_t>(device));
     for (const char letter : ir::env::text("SINTER_TARGET")) key.push_back(letter);
 
     const std::shared_ptr<Entry> entry = entry_of(key);
@@ -114,7 +125,7 @@ std::shared_ptr<const Plan> PlanCache::get(schedule::Normalised graph,
     const bool hit = entry->plan != nullptr;
     if (!hit) {
         key.resize(graph_words);
-        entry->plan = make_plan(graph, may_overwrite);
+        entry->plan = make_plan(graph, may_overwrite, device);
     }
     const std::lock_guard lock(mutex_);
     ++(hit ? counts_.hits : counts_.misses);

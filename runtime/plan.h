@@ -9,16 +9,22 @@
 #include <vector>
 
 #include <sinter/runtime/program.h>
+#include <sinter/runtime/realize.h>
 #include <sinter/schedule/schedule.h>
 
 #include "tape.h"
 
 namespace sinter::runtime {
 
+namespace cuda {
+struct Program;
+}
+
 /// All that a run needs beside its operands. Immutable; any number of runs use it at a time.
 struct Plan {
     schedule::Schedule schedule;
-    std::vector<std::shared_ptr<const LoadedProgram>> programs;  ///< by kernel
+    std::vector<std::shared_ptr<const LoadedProgram>> programs;       ///< by kernel, on the CPU
+    std::vector<std::shared_ptr<const cuda::Program>> cuda_programs;  ///< by kernel, on the GPU
     std::vector<bool> checks;               ///< by kernel: has indices that may be out of range
     std::vector<std::vector<bool>> writes;  ///< by kernel and slot: is written
     std::int64_t shared_bytes =
@@ -44,9 +50,9 @@ public:
     /// The cache of this process.
     static PlanCache& instance();
 
-    /// The plan of a graph. Throws what scheduling and compiling throw.
+    /// The plan of a graph on a device, CPU or CUDA. Throws what scheduling and compiling throw.
     std::shared_ptr<const Plan> get(schedule::Normalised graph,
-                                    const std::vector<bool>& may_overwrite);
+                                    const std::vector<bool>& may_overwrite, DeviceId device);
     struct Counts {
         std::uint64_t hits = 0, misses = 0;
     };

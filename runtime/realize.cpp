@@ -1,15 +1,17 @@
 #include <sinter/runtime/realize.h>
 
 #include <algorithm>
-#include <cstring>
 #include <map>
 #include <utility>
 
 #include <sinter/ir/error.h>
 #include <sinter/ir/ref_map.h>
 #include <sinter/runtime/allocator.h>
+#include <sinter/runtime/cuda_device.h>
 #include <sinter/schedule/schedule.h>
 
+#include "cuda/program.h"
+#include "cuda/run_plan.h"
 #include "execute.h"
 #include "plan.h"
 #include "scan.h"
@@ -49,14 +51,18 @@ std::vector<ir::Ref> nodes_of(std::span<const Root> roots) {
 }
 
 DeviceId device_of(const Scan& graph) {
-    const bool cpu = graph.on[static_cast<std::size_t>(DeviceId::CPU)];
-    const bool ref = graph.on[static_cast<std::size_t>(DeviceId::REF)];
-    if (graph.on[static_cast<std::size_t>(DeviceId::CUDA)])
-        throw DeviceError("a tensor is on CUDA: the devices are CPU and REF");
-    if (cpu && ref)
-        throw DeviceError(
-            "tensors on CPU and on REF in one expression: move one of them with to(Device) first");
-    return cpu ? DeviceId::CPU : ref ? DeviceId::REF : default_device();
+    DeviceId found = default_device();
+    bool any = false;
+    for (const DeviceId device : {DeviceId::CPU, DeviceId::REF, DeviceId::CUDA}) {
+        if (!graph.on[static_cast<std::size_t>(device)]) continue;
+        if (any)
+            throw DeviceError("tensors on " + std::string(name(found)) + " and on " +
+                              std::string(name(device)) +
+                              " in one expression: move one of them with to(Device) first");
+        found = device;
+        any = true;
+    }
+    return found;
 }
 
 void compute(std::span<const Root> roots);
@@ -94,7 +100,7 @@ void make_copies(const Scan& graph) {
             const std::size_t bytes =
                 static_cast<std::size_t>(copy->numel()) * size_of(copy->dtype());
             std::shared_ptr<Memory> memory = Memory::allocate(to, bytes);
-            if (bytes != 0) std::memcpy(memory->data(), from->data(), bytes);
+            copy_memory(*memory, *from, bytes);
             attach_buffer(copy, std::move(memory));
         }
     }
@@ -108,7 +114,7 @@ void compute_on_ref(std::span<const ir::Ref> roots) {
         roots[i]->attach(std::make_unique<Realized>(std::move(buffers[i])));
 }
 
-void compute_on_cpu(const Scan& graph, std::span<const Root> targets) {
+void compute_by_kernels(const Scan& graph, std::span<const Root> targets, DeviceId device) {
     const std::vector<ir::Ref> roots = nodes_of(targets);
     schedule::Normalised form = schedule::normalise(
         roots, [](ir::Ref node) { return in_memory(node) ? buffer_of(node) : nullptr; });
@@ -121,8 +127,10 @@ void compute_on_cpu(const Scan& graph, std::span<const Root> targets) {
     binds.reserve(form.binds.size());
     for (ir::Ref bind : form.binds) binds.push_back(bind->arg(0));
     const std::shared_ptr<const Plan> plan =
-        PlanCache::instance().get(std::move(form), may_overwrite);
-    std::vector<std::shared_ptr<Memory>> outputs = execute(*plan, inputs, binds);
+        PlanCache::instance().get(std::move(form), may_overwrite, device);
+    std::vector<std::shared_ptr<Memory>> outputs = device == DeviceId::CUDA
+                                                       ? cuda::execute(*plan, inputs, binds)
+                                                       : execute(*plan, inputs, binds);
     for (std::size_t i = 0; i < roots.size(); ++i) attach_buffer(roots[i], std::move(outputs[i]));
 }
 
@@ -136,10 +144,11 @@ void compute(std::span<const Root> roots) {
         if (left.empty()) return;
         return compute(left);  // once: no copies are left
     }
-    if (device_of(graph) == DeviceId::REF)
+    const DeviceId device = device_of(graph);
+    if (device == DeviceId::REF)
         compute_on_ref(nodes_of(roots));
     else
-        compute_on_cpu(graph, roots);
+        compute_by_kernels(graph, roots, device);
 }
 
 }  // namespace
@@ -167,6 +176,15 @@ Stats stats() {
     const Allocator::Stats memory = Allocator::instance().stats();
     all.allocated_bytes = memory.in_use;
     all.peak_bytes = memory.peak;
+    if (cuda::Gpu::is_open()) {
+        const ProgramCache::Counts gpu_programs = cuda::ProgramCache::instance().counts();
+        all.compiled += gpu_programs.compiled;
+        all.program_hits += gpu_programs.hits;
+        all.disk_hits += gpu_programs.disk_hits;
+        const cuda::Gpu::Stats gpu_memory = cuda::Gpu::instance().stats();
+        all.allocated_bytes += gpu_memory.in_use;
+        all.peak_bytes += gpu_memory.peak;
+    }
     return all;
 }
 
@@ -175,11 +193,15 @@ void reset_stats() {
     ProgramCache::instance().reset_counts();
     PlanCache::instance().reset_counts();
     Allocator::instance().reset_peak();
+    if (!cuda::Gpu::is_open()) return;
+    cuda::ProgramCache::instance().reset_counts();
+    cuda::Gpu::instance().reset_peak();
 }
 
 void clear_caches() {
     PlanCache::instance().clear();
     ProgramCache::instance().clear();
+    cuda::ProgramCache::instance().clear();
 }
 
 }  // namespace sinter::runtime

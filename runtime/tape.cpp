@@ -9,6 +9,7 @@
 #include <sinter/ir/error.h>
 #include <sinter/runtime/pool.h>
 
+#include "execute.h"
 #include "plan.h"
 #include "report.h"
 
@@ -323,11 +324,7 @@ void Binding::run_timed() {
 void Binding::throw_failed_check(const Plan& plan) const {
     for (const CheckRecord& record : checks_) {
         if (record.id == 0) continue;
-        const schedule::CheckSite& site =
-            plan.schedule.checks.at(static_cast<std::size_t>(record.id - 1));
-        throw IndexError(site.what + ": index " + std::to_string(record.index) +
-                         " is out of range for size " + std::to_string(site.bound) +
-                         "; indices are from 0 to " + std::to_string(site.bound - 1));
+        throw failed_check(plan.schedule, record.id - 1, record.index);
     }
     throw InternalError("an index out of range left no record");
 }

@@ -39,6 +39,12 @@ Value Buffer(ir::Ref node, Sources) {
     const std::shared_ptr<Memory>& memory = storage->memory;
     if (static_cast<std::size_t>(node->numel()) * size_of(node->dtype()) > memory->bytes())
         refuse(node, "its memory has " + std::to_string(memory->bytes()) + " bytes only");
+    if (memory->device() == DeviceId::CUDA) {
+        Value out = allocate_for(node);
+        read_memory(out.fill<std::byte>(), *memory,
+                    static_cast<std::size_t>(node->numel()) * size_of(node->dtype()));
+        return out;
+    }
     return Value(memory, memory->data());
 }
 

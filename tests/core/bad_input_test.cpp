@@ -39,7 +39,7 @@ TEST_CASE("creation refuses") {
     REFUSES(ShapeError, "diag", "f32[2, 2, 2]", diag(f({2, 2, 2})));
     REFUSES(ValueError, "one_hot", "-1", one_hot(arange(3), -1));
     REFUSES(ValueError, "from_blob", "f32", from_blob(nullptr, {2}, f32));
-    REFUSES(DeviceError, "Device", "the devices are CPU and REF", Device("TPU"));
+    REFUSES(DeviceError, "Device", "the devices are CPU, CUDA and REF", Device("TPU"));
     REFUSES(ShapeError, "Tensor", "2 values do not fill [3]", Tensor(std::vector{1, 2}, {3}));
 }
 

@@ -54,7 +54,7 @@ TEST_CASE("every binary refuses flags and values that it does not know") {
     }
     check_fails(binary("fuzz") + " --seconds never", "--seconds");
     check_fails(binary("fuzz") + " --seconds 1 --seed one", "--seed");
-    check_fails(binary("fuzz") + " --seconds 1 --device TPU", "the devices are CPU and REF");
+    check_fails(binary("fuzz") + " --seconds 1 --device TPU", "the devices are CPU, CUDA and REF");
     check_fails(binary("fuzz") + " --seconds 1 --break nothing", "--break");
     check_fails(binary("bench") + " --seconds soon", "--seconds");
     check_fails(binary("bench") + " --only '['", "regular expression");

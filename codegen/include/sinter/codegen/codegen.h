@@ -11,7 +11,12 @@ namespace sinter::codegen {
 
 /// The machine that code is made for. All of it is part of every cache key (`key()`).
 struct Target {
-    std::string cpu;       ///< LLVM's name of the CPU, e.g. "sapphirerapids"
+    enum class Kind : std::uint8_t {
+        Cpu,   ///< LLVM IR; trips run on threads, a vector is a register's
+        Cuda,  ///< CUDA C; trips run on teams of GPU threads, a vector is a value a thread
+    };
+    Kind kind = Kind::Cpu;
+    std::string cpu;       ///< LLVM's name of the CPU, e.g. "sapphirerapids"; or "sm_90"
     std::string features;  ///< LLVM's feature string, "+avx512f,…"
     std::string triple;
     int vector_bits = 128;  ///< widest vectors to use
@@ -38,19 +43,27 @@ struct Phase {
     std::int32_t trips_slot = -1;  ///< if not -1: trips = ceil(scalars[slot] / trips_step) instead
     std::int64_t trips_step = 1;
     double trip_cost =
-        0;  ///< estimated nanoseconds a trip on one core: when is a second thread worth it
+        0;          ///< estimated nanoseconds a trip on one core: when is a second thread worth it
+    int lanes = 1;  ///< GPU: threads of the team that runs a trip
+    int teams = 1;  ///< GPU: teams of a block
 };
 
 struct Program {
-    std::string source;  ///< LLVM IR
+    std::string source;  ///< LLVM IR; or CUDA C, to stand behind cuda_prelude()
     std::vector<Phase> phases;
-    std::int64_t shared_bytes = 0, thread_bytes = 0;
-    std::string schedule;  ///< the transformations chosen, as text for DEBUG=3
+    std::int64_t shared_bytes = 0;  ///< scratch of a launch
+    std::int64_t thread_bytes = 0;  ///< scratch of a thread; GPU: of a team, in shared memory
+    std::string schedule;           ///< the transformations chosen, as text for DEBUG=3
 };
 
 /// Chooses a schedule and renders. `name` is a C identifier and becomes the prefix of the symbols.
 /// Throws InternalError for graphs that break the spec of the kernel form. Deterministic: equal
 /// kernels give equal text.
 Program lower(ir::Ref sink, const std::string& name, const Target& target);
+
+/// What CUDA C of kernels begins with: types, conversions, what threads of a team exchange. It
+/// includes nothing. `docs/cuda.md` says what a prelude has to define, for those who put another in
+/// its place.
+const std::string& cuda_prelude();
 
 }  // namespace sinter::codegen

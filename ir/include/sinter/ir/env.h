@@ -22,7 +22,7 @@ inline constexpr auto kEnvVars = std::to_array<EnvVar>({
     {"DEBUG", Kind::Number, "0",
      "What to print: 1 kernels and times, 2 rates and memory, 3 schedules, 4 sources, 5 passes and "
      "rules, 6 assembly."},
-    {"DEVICE", Kind::Text, "CPU", "Device of new tensors: CPU or REF."},
+    {"DEVICE", Kind::Text, "CPU", "Device of new tensors: CPU, CUDA or REF."},
     {"SPEC", Kind::Flag, "0",
      "1 checks every graph against the spec of its level after every pass; debug builds always "
      "do."},
@@ -34,6 +34,10 @@ inline constexpr auto kEnvVars = std::to_array<EnvVar>({
      "Threads that run kernels; 0: one a core this process may use."},
     {"SINTER_LLVM", Kind::Text, "",
      "Path of the LLVM library (libLLVM.so) to open; empty: the usual places."},
+    {"SINTER_NVRTC", Kind::Text, "",
+     "Path of the NVRTC library (libnvrtc.so) to open; empty: the usual places."},
+    {"SINTER_CUDA", Kind::Text, "",
+     "Path of the CUDA driver library (libcuda.so.1) to open; empty: the usual places."},
     {"SINTER_TARGET", Kind::Text, "",
      "Vectors that code is made for: sse2, avx2, avx512 or native; empty: native, this machine's."},
     {"PROFILE", Kind::Text, "",

@@ -32,6 +32,7 @@ public:
     ~Memory();
     Memory(const Memory&) = delete;
     Memory& operator=(const Memory&) = delete;
+    /// Of CUDA an address that only its kernels and copies may use.
     void* data() const { return data_; }
     std::size_t bytes() const { return bytes_; }
     DeviceId device() const { return device_; }
@@ -44,6 +45,11 @@ private:
     void* data_;
     std::size_t bytes_;
 };
+
+// Copies of the first `bytes` bytes, wherever the memory lies. Reading waits for what is under way.
+void write_memory(Memory& to, const void* from, std::size_t bytes);
+void read_memory(void* to, const Memory& from, std::size_t bytes);
+void copy_memory(Memory& to, const Memory& from, std::size_t bytes);
 
 /// Attachment of Buffer nodes.
 class Storage final : public ir::Attachment {

@@ -1,0 +1,203 @@
+#include "choose_gpu.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+namespace sinter::codegen {
+namespace {
+
+using ir::Role;
+
+constexpr int kWarp = 32;
+constexpr int kBlock = 256;                      // threads of a block
+constexpr std::int64_t kSharedBytes = 48 << 10;  // of a block, on every GPU
+constexpr double kBusyTrips = 4096;       // threads below which a thread a trip leaves a GPU idle
+constexpr double kTileTrips = 2048;       // threads to leave when a thread computes a tile
+constexpr std::int64_t kShort = 8;        // steps that are not worth a team
+constexpr std::int64_t kBlockRow = 1024;  // steps from which a block shares a trip
+constexpr int kSideBySide = 16;           // bytes that one instruction reads
+constexpr std::size_t kManyOps = 64;      // value ops of which one copy fills a thread's registers
+constexpr std::int64_t kBlocksWanted = 264;
+
+bool has(std::uint64_t mask, std::int64_t range) { return (mask >> range & 1) != 0; }
+bool is_constant(Ref range) { return range->src(0)->is(Op::Const); }
+
+// Steps of accesses that lie side by side along the range, and, counting a little, of those that it
+// does not move.
+double near_steps(const Analysis& a, std::int64_t n) {
+    constexpr double kSamePlace = 0.01;
+    double steps = 0;
+    for (const MemoryAccess& m : a.accesses) {
+        if (!has(m.region, n) || has(m.general, n)) continue;
+        if (std::abs(m.stride[n]) == 1) steps += a.volume(m.region);
+        if (m.stride[n] == 0) steps += a.volume(m.region) * kSamePlace;
+    }
+    return steps;
+}
+
+struct Best {
+    std::int64_t range = -1;
+    double steps = -1;
+};
+
+template <class Allowed>
+Best nearest(const Analysis& a, const Allowed& allowed) {
+    Best best;
+    for (std::int64_t n : a.numbers) {
+        if (!allowed(n) || a.size(n) < 2) continue;
+        const double steps = near_steps(a, n);
+        if (steps > best.steps || (steps == best.steps && a.size(n) > a.size(best.range)))
+            best = {n, steps};
+    }
+    return best;
+}
+
+struct Choice {
+    std::int64_t lane = -1;  // range shared by the threads of a team
+    int lanes = 1;
+    std::vector<Plan::Unrolled> unrolled;  // copies a thread keeps
+};
+
+// Results that share operands: a thread computes a tile of them.
+void choose_results(const Analysis& a, std::int64_t fastest, double trips, Choice& choice) {
+    const auto main = std::ranges::max_element(
+        a.reductions, {}, [](const Reducing& r) { return r.volume * (1 + r.ops); });
+    if (main == a.reductions.end() || main->loads.size() < 2) return;
+    const auto reused = [&](std::int64_t n) {
+        return has(main->scope & a.outer, n) && is_constant(a.range[n]) &&
+               std::ranges::any_of(main->loads,
+                                   [&](std::size_t l) { return !a.accesses[l].depends(n); });
+    };
+    std::int64_t other = -1;
+    for (std::int64_t n : a.numbers)
+        if (n != fastest && reused(n) && (other < 0 || a.size(n) > a.size(other))) other = n;
+    double left = trips / kTileTrips;
+    for (std::int64_t n : {fastest, other}) {
+        int by = 1;
+        while (n >= 0 && reused(n) && by < 4 && left >= 2 && by * 2 <= a.size(n)) {
+            by *= 2;
+            left /= 2;
+        }
+        if (by > 1) choice.unrolled.push_back({n, by});
+    }
+}
+
+// Neighbours that one instruction reads or writes, where they lie on borders of 16 bytes.
+int neighbours(const Analysis& a, std::int64_t n) {
+    if (a.value_nodes > kManyOps) return 1;
+    std::size_t widest = 1;
+    for (const MemoryAccess& m : a.accesses)
+        if (std::abs(m.stride[n]) == 1) widest = std::max(widest, size_of(m.node->src(0)->dtype()));
+    return std::clamp(kSideBySide / static_cast<int>(widest), 1, 8);
+}
+
+Choice choose_ranges(const Analysis& a) {
+    Choice choice;
+    const double trips = a.volume(a.outer);
+    const Best grid = nearest(a, [&](std::int64_t n) { return has(a.outer, n); });
+    const Best inside = nearest(a, [&](std::int64_t n) {
+        return !has(a.outer, n) && !has(a.ordered, n) && is_constant(a.range[n]);
+    });
+    const bool reads_near = inside.steps > grid.steps;
+    if (inside.range >= 0 && a.size(inside.range) > kShort && (reads_near || trips < kBusyTrips)) {
+        const std::int64_t size = a.size(inside.range);
+        choice.lane = inside.range;
+        choice.lanes = size >= kBlockRow ? kBlock : kWarp;
+        const int copies = neighbours(a, inside.range);
+        if (size % copies == 0 && size >= std::int64_t{choice.lanes} * copies && copies > 1)
+            choice.unrolled.push_back({inside.range, copies});
+        return choice;
+    }
+    if (grid.range < 0) return choice;
+    if (!a.reductions.empty()) {
+        choose_results(a, grid.range, trips, choice);
+        return choice;
+    }
+    const int copies = neighbours(a, grid.range);
+    int parallel = 0;
+    for (std::int64_t n : a.numbers) parallel += has(a.outer, n) ? 1 : 0;
+    // A range of variable size, or a ragged one, must be the only one: its last trip differs.
+    const bool even = is_constant(a.range[grid.range]) && a.size(grid.range) % copies == 0;
+    if (copies > 1 && (even || parallel == 1) && a.size(grid.range) > copies)
+        choice.unrolled.push_back({grid.range, copies});
+    return choice;
+}
+
+}  // namespace
+
+Placed schedule_for_gpu(Form& form, bool plain) {
+    const Analysis before = analyse(form.sink());
+    const Choice choice = plain ? Choice{} : choose_ranges(before);
+    struct Trip {
+        Ref range;
+        double near;
+        std::int64_t stride;
+    };
+    std::vector<Trip> trips;
+    for (std::int64_t n : before.numbers) {
+        const Ref r = before.range[n];
+        const bool outer = has(before.outer, n);
+        const Role role = outer ? Role::Parallel : Role::Serial;
+        const auto copies =
+            std::ranges::find_if(choice.unrolled, [&](const auto& u) { return u.range == n; });
+        Ref placed = nullptr;
+        if (n == choice.lane) {
+            const int by = copies == choice.unrolled.end() ? 1 : copies->by;
+            const Form::Halves halves =
+                form.split(r, std::int64_t{choice.lanes} * by, Role::Serial, Role::Loop);
+            if (by > 1)
+                form.split(halves.inner, by, Role::Vector, Role::Unroll);
+            else
+                form.bind(halves.inner, Role::Vector);
+        } else if (copies != choice.unrolled.end()) {
+            placed = form.split(r, copies->by, role, Role::Unroll).outer;
+        } else {
+            placed = form.bind(r, role);
+        }
+        if (!outer || placed == nullptr) continue;
+        std::int64_t stride = 0;
+        for (const MemoryAccess& m : before.accesses)
+            if (m.is_store) stride = std::max(stride, std::abs(m.stride[n]));
+        trips.push_back({placed, near_steps(before, n), stride});
+    }
+    form.expand_unrolled();
+
+    std::ranges::stable_sort(trips, [](const Trip& x, const Trip& y) {
+        return x.near != y.near ? x.near < y.near : x.stride > y.stride;
+    });
+    Placed result;
+    for (const Trip& t : trips) {
+        result.parallel.push_back(t.range);
+        result.order.push_back(t.range->arg(0));
+    }
+    // Serial ranges by the longest stride that memory is walked with.
+    const Analysis after = analyse(form.sink());
+    std::vector<std::pair<std::array<std::int64_t, 2>, std::int64_t>> serial;
+    for (std::int64_t n : after.numbers) {
+        if (ir::role_of(after.range[n]) != Role::Serial) continue;
+        std::int64_t longest = 0;
+        for (const MemoryAccess& m : after.accesses)
+            longest = std::max(longest, std::abs(m.stride[n]));
+        serial.push_back({{has(after.ordered, n) ? 1 : 0, -longest}, n});
+    }
+    std::ranges::stable_sort(serial);
+    for (const auto& [key, n] : serial) result.order.push_back(n);
+    return result;
+}
+
+Team team_of(Ref sink, std::int64_t trips, std::int64_t team_bytes) {
+    Team team;
+    for (Ref n : ir::toposort(std::span(&sink, 1)))
+        if (n->is(Op::Range) && ir::role_of(n) == Role::Vector)
+            team.lanes = static_cast<int>(n->src(0)->arg(0));
+    team.per_block = std::max(1, kBlock / team.lanes);
+    const auto too_many = [&] {
+        return team.per_block * team_bytes > kSharedBytes ||
+               (team.per_block * team.lanes > 2 * kWarp && trips / team.per_block < kBlocksWanted);
+    };
+    while (team.per_block > 1 && too_many()) team.per_block /= 2;
+    return team;
+}
+
+}  // namespace sinter::codegen

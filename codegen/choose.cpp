@@ -5,22 +5,17 @@
 #include <bit>
 #include <cmath>
 
+#include "contraction.h"
+
 namespace sinter::codegen {
 namespace {
 
 using ir::Role;
 
-constexpr double kGatherCost = 1.3;  // of an indexed lane, in scalar loads
-constexpr double kLoadCycles = 0.25;
-constexpr double kRaggedCode = 0.05;  // its cost in a kernel of up to kManySteps steps
-constexpr double kManySteps = 1e6;
-constexpr std::int64_t kPage = 4096;
+constexpr double kGatherCost = 1.3;     // of an indexed lane, in scalar loads
 constexpr std::int64_t kFarApart = 16;  // elements: neighbours across rows share no cache line
 constexpr double kRowBytes = 1 << 15;   // of the nearest cache, for a row kept near
 constexpr int kCostlyOps = 8;  // value ops above which computing again is dearer than reading back
-constexpr double kStageBytes = 1 << 19;  // of the second-level cache, for one staged block
-constexpr double kStageBlocks = 8,
-                 kStageRows = 64;    // fewer do not keep threads busy, or pay for the copy
 constexpr std::size_t kFewOps = 16;  // value ops of which two copies hide each other's latency
 
 bool has(std::uint64_t mask, std::int64_t range) { return (mask >> range & 1) != 0; }
@@ -28,11 +23,6 @@ bool has(std::uint64_t mask, std::int64_t range) { return (mask >> range & 1) !=
 // Share of the lanes that do work when a range of this size runs in vectors.
 double lane_use(std::int64_t size, int lanes) {
     return static_cast<double>(size) / static_cast<double>((size + lanes - 1) / lanes * lanes);
-}
-
-// Steps of a range in blocks of n, against the steps there are: what ragged blocks cost.
-double block_waste(std::int64_t size, int n) {
-    return static_cast<double>((size + n - 1) / n * n) / static_cast<double>(size);
 }
 
 // Cost of running the kernel in vectors along range v: every access runs its region's volume, a
@@ -63,146 +53,6 @@ double vector_cost(const Analysis& a, std::int64_t v, int lanes) {
     return cost;
 }
 
-int vector_lanes(const Analysis& a, const Target& target) {
-    return std::clamp(target.vector_bits / 8 / static_cast<int>(a.element_bytes), 1, 64);
-}
-
-struct Tile {
-    double cost = INFINITY;
-    int i = 1, j = 1, vectors = 1;
-};
-
-// Loads and multiply-adds of one step of the main reduction with an i by j by `vectors` tile in
-// registers.
-double tile_cost(const Analysis& a, const Reducing& r, std::int64_t v, std::int64_t ri,
-                 std::int64_t rj, const Tile& t, const Target& target, int lanes) {
-    const int accumulators = t.i * t.j * t.vectors;
-    double loads = 0, widest = 0;
-    for (std::size_t l : r.loads) {
-        const MemoryAccess& m = a.accesses[l];
-        double copies = 1;
-        if (ri >= 0 && m.depends(ri)) copies *= t.i;
-        if (rj >= 0 && m.depends(rj)) copies *= t.j;
-        const bool along = m.depends(v);
-        if (along) copies *= t.vectors;
-        if (along && !(m.stride[v] == 1 || m.stride[v] == -1)) copies *= kGatherCost * lanes;
-        loads += copies;
-        if (along) widest = std::max(widest, copies);
-    }
-    // Registers: the accumulators, the vectors that are reused across rows, a broadcast and a
-    // spare.
-    const double live =
-        accumulators +
-        (accumulators > t.vectors ? std::min(widest, static_cast<double>(t.vectors * t.j)) : 1) + 2;
-    if (live > target.vector_registers - 2) return INFINITY;
-    // Two multiply-adds and two loads a cycle; a chain of dependent additions takes four cycles a
-    // step; and loads that miss the nearest cache are not free beside the arithmetic.
-    const double steps = accumulators * std::max(1, r.ops) / 2.0;
-    const double cycles = std::max({steps, loads / 2.0, 4.0}) + loads * kLoadCycles;
-    double waste = block_waste(a.size(v), t.vectors * lanes);
-    if (ri >= 0) waste *= block_waste(a.size(ri), t.i);
-    if (rj >= 0) waste *= block_waste(a.size(rj), t.j);
-    // A ragged block is code of its own, which small kernels do not earn back.
-    const double code = kRaggedCode * std::min(1.0, kManySteps / r.volume);
-    const auto ragged = [&](std::int64_t range, int n) {
-        return a.size(range) % n != 0 ? 1 + code : 1;
-    };
-    waste *= ragged(v, t.vectors * lanes);
-    if (ri >= 0) waste *= ragged(ri, t.i);
-    if (rj >= 0) waste *= ragged(rj, t.j);
-    return cycles / accumulators * waste;
-}
-
-// Whether an operand of the contraction is what staging is for: vectors along v, the same for all
-// rows, and so far apart from step to step that each lies on a page of its own.
-bool wants_stage(const Analysis& a, const MemoryAccess& m, const Plan& plan) {
-    if (m.is_store || m.general != 0 || m.stride[plan.vector] != 1) return false;
-    for (const Plan::Unrolled& u : plan.unrolled)
-        if (m.depends(u.range)) return false;
-    const auto bytes = static_cast<std::int64_t>(size_of(m.node->dtype()));
-    return std::ranges::any_of(a.numbers, [&](std::int64_t n) {
-        return has(a.closed, n) && std::abs(m.stride[n]) * bytes >= kPage;
-    });
-}
-
-void choose_stage(const Analysis& a, const Reducing& r, Plan& plan) {
-    for (std::size_t l : r.loads) {
-        const MemoryAccess& m = a.accesses[l];
-        if (!wants_stage(a, m, plan)) continue;
-        std::uint64_t scope = 0, steps = 0;
-        for (std::int64_t n : a.numbers) {
-            if (!m.depends(n)) continue;
-            if (has(r.closed, n))
-                steps |= std::uint64_t{1} << n;
-            else if (has(a.outer, n))
-                scope |= std::uint64_t{1} << n;
-            else
-                return;  // not the contraction's own operand
-        }
-        const double width = plan.vectors * plan.lanes;
-        const double bytes =
-            a.volume(steps) * width * static_cast<double>(size_of(m.node->dtype()));
-        const double blocks = a.volume(scope) / width, rows = a.volume(a.outer & ~scope);
-        if (bytes <= kStageBytes && blocks >= kStageBlocks && rows >= kStageRows)
-            plan.staged_for = scope;
-        return;
-    }
-}
-
-constexpr int kRows[] = {1, 2, 3, 4, 5, 6, 7, 8, 10, 12};
-constexpr int kVectors[] = {1, 2, 3, 4, 6, 8};
-
-void choose_tile(const Analysis& a, const Target& target, Plan& plan) {
-    const auto main = std::ranges::max_element(
-        a.reductions, {}, [](const Reducing& r) { return r.volume * (1 + r.ops); });
-    if (main == a.reductions.end() || plan.vector < 0) return;
-    const std::int64_t v = plan.vector;
-    if (!has(main->scope | main->closed, v)) return;
-    // Rows: ranges of the result along which some operand is reused.
-    std::vector<std::int64_t> rows;
-    for (std::int64_t n : a.numbers) {
-        if (n == v || !has(main->scope & a.outer, n) || a.size(n) < 2) continue;
-        const bool reused =
-            main->loads.size() > 1 && std::ranges::any_of(main->loads, [&](std::size_t l) {
-                return !a.accesses[l].depends(n);
-            });
-        if (reused && a.range[n]->src(0)->is(Op::Const)) rows.push_back(n);
-    }
-    const bool v_in_result = has(main->scope, v);
-    Tile best;
-    std::int64_t best_i = -1, best_j = -1;
-    const auto consider = [&](std::int64_t ri, std::int64_t rj) {
-        for (int i : kRows) {
-            if (ri < 0 ? i > 1 : i > a.size(ri)) break;
-            for (int j : kRows) {
-                if (rj < 0 ? j > 1 : j > a.size(rj)) break;
-                for (int vectors : kVectors) {
-                    if (vectors > 1 && (vectors - 1) * plan.lanes >= a.size(v)) break;
-                    Tile t{0, i, j, vectors};
-                    t.cost = tile_cost(a, *main, v, ri, rj, t, target, plan.lanes);
-                    if (t.cost < best.cost) {
-                        best = t;
-                        best_i = ri;
-                        best_j = rj;
-                    }
-                }
-            }
-        }
-    };
-    // With the vector range in the result, one more range makes a tile; with it reduced, two do.
-    consider(-1, -1);
-    for (std::size_t x = 0; x < rows.size(); ++x) {
-        consider(rows[x], -1);
-        if (!v_in_result)
-            for (std::size_t y = x + 1; y < rows.size(); ++y) consider(rows[x], rows[y]);
-    }
-    plan.vectors = best.vectors;
-    if (best.i > 1) plan.unrolled.push_back({best_i, best.i});
-    if (best.j > 1) plan.unrolled.push_back({best_j, best.j});
-    plan.contraction = !plan.unrolled.empty();
-    if (v_in_result && plan.contraction) choose_stage(a, *main, plan);
-}
-
 // Memory that is walked across its rows: what is fetched for one element serves its neighbours, if
 // they are next in turn.
 void choose_rows(const Analysis& a, Plan& plan) {
@@ -216,12 +66,17 @@ void choose_rows(const Analysis& a, Plan& plan) {
             if (!a.range[n]->src(0)->is(Op::Const)) continue;
             plan.unrolled.push_back({n, plan.lanes});
             plan.vectors = 1;
+            plan.squares = true;
             return;
         }
     }
 }
 
 }  // namespace
+
+int vector_lanes(const Analysis& a, const Target& target) {
+    return std::clamp(target.vector_bits / 8 / static_cast<int>(a.element_bytes), 1, 64);
+}
 
 Plan choose(const Analysis& a, const Target& target) {
     Plan plan;
@@ -246,7 +101,7 @@ Plan choose(const Analysis& a, const Target& target) {
     // A short range does with fewer lanes.
     while (plan.lanes > 2 && plan.lanes / 2 >= a.size(plan.vector)) plan.lanes /= 2;
     if (!a.reductions.empty()) {
-        choose_tile(a, target, plan);
+        choose_contraction(a, target, plan);
     } else {
         const std::int64_t most = std::max<std::int64_t>(1, a.size(plan.vector) / plan.lanes);
         plan.vectors = a.value_nodes > kFewOps || a.accesses.size() > 8
@@ -259,18 +114,17 @@ Plan choose(const Analysis& a, const Target& target) {
 
 namespace {
 
-// Copies the operand that choose_stage meant to the thread's scratch, by steps of the reduction,
-// the block's vectors side by side. Gives the bytes.
-std::int64_t stage(Form& form, Ref lane, Ref vectors) {
+// Copies the operand that choose_contraction meant to the thread's scratch, by steps of the
+// reduction, the block's vectors side by side. Gives the bytes.
+std::int64_t stage(Form& form, Ref lane, Ref vectors, bool squares) {
     const Analysis a = analyse(form.sink());
     std::uint64_t rows = 0;
     for (std::int64_t n : a.numbers)
         if (ir::role_of(a.range[n]) == Role::Unroll && a.range[n] != vectors)
             rows |= std::uint64_t{1} << n;
     for (const MemoryAccess& m : a.accesses) {
-        if (m.is_store || m.stride[lane->arg(0)] != 1 || m.general != 0 ||
-            (m.region & rows) != rows)
-            continue;
+        if (m.is_store || m.general != 0 || (m.region & rows) != rows) continue;
+        if (squares ? m.stride[lane->arg(0)] < 2 : m.stride[lane->arg(0)] != 1) continue;
         std::vector<Ref> over;
         bool own = true;
         for (std::int64_t n : a.numbers) {
@@ -281,9 +135,16 @@ std::int64_t stage(Form& form, Ref lane, Ref vectors) {
         if (!own || over.empty()) continue;
         std::ranges::stable_sort(over, std::ranges::greater(),
                                  [&](Ref r) { return std::abs(m.stride[r->arg(0)]); });
+        const std::size_t count = over.size();
         if (vectors != nullptr) over.push_back(vectors);
         over.push_back(lane);
-        return form.stage(m.node, over);
+        if (!squares) return form.stage(m.node, over);
+        // The longest row along the reduction, walked as one range.
+        std::size_t first = count - 1;
+        while (first > 0 && m.stride[over[first - 1]->arg(0)] ==
+                                m.stride[over[first]->arg(0)] * a.size(over[first]->arg(0)))
+            --first;
+        return form.stage(m.node, over, {first, count}, static_cast<int>(a.size(lane->arg(0))));
     }
     return 0;
 }
@@ -378,9 +239,14 @@ Placed apply(Form& form, const Plan& plan) {
                 lane = form.bind(halves.inner, Role::Vector);
             }
         } else if (unrolled != plan.unrolled.end()) {
-            const Form::Halves halves = form.split(r, unrolled->by, role, Role::Unroll);
+            Form::Halves halves = form.split(r, unrolled->by, role, Role::Unroll);
+            if (halves.outer != nullptr && unrolled->chunk > 0) {
+                halves = form.split(halves.outer, unrolled->chunk, Role::Parallel, Role::Serial);
+                if (halves.outer != nullptr) parallel.push_back(halves.outer);
+                halves.outer = halves.inner;
+            }
             if (halves.outer != nullptr && outer)
-                (dots ? tiles : parallel).push_back(halves.outer);
+                (dots || plan.squares ? tiles : parallel).push_back(halves.outer);
             else if (halves.outer != nullptr && result)
                 within.push_back(halves.outer);
         } else {
@@ -392,7 +258,7 @@ Placed apply(Form& form, const Plan& plan) {
         }
     }
     Placed result;
-    if (plan.staged_for != 0) result.thread_bytes = stage(form, lane, vectors);
+    if (plan.staged_for != 0) result.thread_bytes = stage(form, lane, vectors, plan.squares);
     // Passes over the rows, one row at a time: what they share is kept near.
     if (plan.unrolled.empty() && plan.vector >= 0 && has(before.closed, plan.vector)) {
         const double steps = before.volume(before.closed),
@@ -411,7 +277,7 @@ Placed apply(Form& form, const Plan& plan) {
 
     std::ranges::stable_sort(tiles, std::ranges::greater(),
                              [](Ref r) { return r->src(0)->arg(0); });
-    if (dots) parallel.insert(parallel.end(), tiles.begin(), tiles.end());
+    parallel.insert(parallel.end(), tiles.begin(), tiles.end());
     result.parallel = blocks;
     result.parallel.insert(result.parallel.end(), parallel.begin(), parallel.end());
     for (Ref r : result.parallel) result.order.push_back(r->arg(0));

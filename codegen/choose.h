@@ -18,14 +18,19 @@ struct Plan {
     struct Unrolled {
         std::int64_t range;
         int by;
+        std::int64_t chunk = 0;  ///< if not 0: so many blocks are a trip of their own
     };
     std::vector<Unrolled> unrolled;
     /// If not 0: the operand that is read along the vector range with a long stride is copied to
     /// the thread's scratch for each block of these ranges (all that it depends on, outside the
     /// reduction); the others run within.
     std::uint64_t staged_for = 0;
+    bool squares = false;      ///< memory that is read across its rows is transposed in registers
     bool contraction = false;  ///< operands are reused: the vector range's blocks run outermost
 };
+
+/// Lanes of vectors of the kernel's widest values.
+int vector_lanes(const Analysis& analysis, const Target& target);
 
 Plan choose(const Analysis& analysis, const Target& target);
 

@@ -5,6 +5,7 @@
 
 #include <sinter/ir/affine.h>
 #include <sinter/ir/error.h>
+#include <sinter/ir/simplify.h>
 
 #include "combine.h"
 
@@ -174,7 +175,7 @@ Value Emitter::value(Ref root) {
         if (!ready) continue;
         stack.pop_back();
         const Value v = make(node);
-        remember(node, {v}, depth_of(v));
+        if (!known(node)) remember(node, {v}, depth_of(v));
     }
     return lookup(root)->front();
 }
@@ -301,7 +302,82 @@ Value Emitter::mask(Ref valid, Access access) {
     return access == Access::Scalar ? v : splat(v, lanes_);
 }
 
+void Emitter::find_squares(std::span<const Ref> roots) {
+    // By memory and the index without its constant: loads by that constant.
+    std::map<std::pair<Ref, Ref>, std::map<std::int64_t, Ref>> rows;
+    for (Ref n : ir::toposort(roots)) {
+        if (!n->is(Op::Load) || known(n) || n->src(2)->vmin() != 1 || n->src().size() != 3)
+            continue;
+        const ir::Affine sum = ir::affine(n->src(1));
+        std::int64_t step = 0;
+        bool general = false;
+        for (const auto& [term, coefficient] : sum.terms) {
+            if (term == vector_range_)
+                step = coefficient;
+            else
+                general = general || is_vector(term);
+        }
+        if (general || (step >= -1 && step <= 1)) continue;
+        const Ref base = fold(arena_, Op::Sub, n->src(1), arena_.index(sum.constant));
+        rows[{n->src(0), ir::simplify(arena_, base)}][sum.constant] = n;
+    }
+    for (const auto& [key, row] : rows) {
+        std::vector<Ref> run;
+        std::int64_t next = 0;
+        for (const auto& [constant, node] : row) {
+            if (!run.empty() && constant != next) run.clear();
+            next = constant + 1;
+            run.push_back(node);
+            if (run.size() < lanes_) continue;
+            const auto square = std::make_shared<std::vector<Ref>>(std::move(run));
+            for (Ref n : *square) squares_[n] = square;
+            run.clear();
+        }
+    }
+}
+
+Value Emitter::mix(Value a, Value b, int distance, bool high) {
+    Inst inst{Code::Mix};
+    inst.dtype = dtype(a);
+    inst.lanes = lanes_;
+    inst.imm = distance;
+    inst.fill = high ? distance : 0;
+    inst.src[0] = a;
+    inst.src[1] = b;
+    return push(inst, std::max(depth_of(a), depth_of(b)));
+}
+
+void Emitter::make_square(std::span<const Ref> loads) {
+    const Ref first = loads[0];
+    std::vector<Value> rows;
+    for (int lane = 0; lane < lanes_; ++lane) {
+        // The row of a lane: what the loads read at it lies side by side.
+        const Ref at = substitute_free(arena_, first->src(1), vector_range_, arena_.index(lane));
+        const Ref along = ir::simplify(arena_, arena_.add(at, vector_range_));
+        const Ref src[] = {first->src(0), along, first->src(2)};
+        rows.push_back(value(arena_.make(Op::Load, first->dtype(), src, first->args())));
+    }
+    for (int distance = lanes_ / 2; distance > 0; distance /= 2)
+        for (int i = 0; i < lanes_; ++i) {
+            if ((i & distance) != 0) continue;
+            const auto low = static_cast<std::size_t>(i),
+                       high = static_cast<std::size_t>(i + distance);
+            const Value a = rows[low], b = rows[high];
+            rows[low] = mix(a, b, distance, false);
+            rows[high] = mix(a, b, distance, true);
+        }
+    for (std::size_t i = 0; i < loads.size(); ++i) remember(loads[i], {rows[i]}, depth_of(rows[i]));
+}
+
 Value Emitter::make_load(Ref node) {
+    if (const auto* square = squares_.find(node)) {
+        const std::shared_ptr<std::vector<Ref>> loads = *square;
+        const bool first = std::ranges::none_of(*loads, [&](Ref n) { return known(n); });
+        if (first) {
+            make_square(*loads);
+            return lookup(node)->front();
+        }
+    }
     const Value memory = value(node->src(0));
     Address where = address(node->src(1));
     Value allowed = mask(node->src(2), where.access);

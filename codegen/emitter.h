@@ -67,6 +67,9 @@ public:
     void scratch_is_free();
     /// Makes what `store` will write, so that nothing is read after other stores have been made.
     void prepare(Ref store);
+    /// Finds loads below `roots` of as many neighbours as a vector has lanes, whose lanes lie
+    /// apart: they will be read by rows, and transposed.
+    void find_squares(std::span<const Ref> roots);
     /// Stores to this memory go past the caches.
     void stream(const Streamed& memory) { streamed_.push_back(memory); }
     bool streams() const { return !streamed_.empty(); }
@@ -117,6 +120,8 @@ private:
     bool is_vector(Ref node) const { return (node->ranges() & vector_mask_) != 0; }
     Value make(Ref node);
     Value make_load(Ref node);
+    void make_square(std::span<const Ref> loads);
+    Value mix(Value a, Value b, int distance, bool high);
     Value make_scan(Ref node);
     Address address(Ref index);
     Value mask(Ref valid, Access access);
@@ -137,6 +142,7 @@ private:
     std::uint16_t lanes_ = 1;
     std::size_t scratch_depth_ = 0;
     std::vector<Streamed> streamed_;
+    RefMap<std::shared_ptr<std::vector<Ref>>> squares_;  // of each load in one: its loads, in order
 };
 
 }  // namespace sinter::codegen

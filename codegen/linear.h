@@ -19,15 +19,17 @@ using Value = std::int32_t;
 inline constexpr Value kNone = -1;
 
 enum class Code : std::uint8_t {
-    Arith,      ///< `op` on src
-    Const,      ///< bits in imm; a vector when lanes > 1
-    Argument,   ///< a value of the function's own: imm says which (see Arg)
-    Block,      ///< pointer of Param slot imm
-    Scalar,     ///< Variable slot imm, of dtype
-    Splat,      ///< src[0] in every lane
-    Lanes,      ///< 0, imm, 2·imm, …
-    Rotate,     ///< lanes of src[0] moved down by imm: the step of a horizontal reduction
-    First,      ///< lane 0 of src[0]
+    Arith,     ///< `op` on src
+    Const,     ///< bits in imm; a vector when lanes > 1
+    Argument,  ///< a value of the function's own: imm says which (see Arg)
+    Block,     ///< pointer of Param slot imm
+    Scalar,    ///< Variable slot imm, of dtype
+    Splat,     ///< src[0] in every lane
+    Lanes,     ///< 0, imm, 2·imm, …
+    Rotate,    ///< lanes of src[0] moved down by imm: the step of a horizontal reduction
+    First,     ///< lane 0 of src[0]
+    Mix,  ///< lanes x without bit imm: of src[0] at x + fill; with it: of src[1] at x - imm + fill;
+          ///< fill is 0 or imm. Steps of a transposition
     Alias,      ///< src[0], known only inside a branch
     LoopIndex,  ///< index of the loop it is given to
     Phi,        ///< value carried by a loop

@@ -35,7 +35,7 @@ class Linearizer {
 public:
     Linearizer(Arena& arena, Ref sink, std::span<const std::int64_t> order,
                const std::string& symbol, const LinearizeOptions& options)
-        : arena_(arena), emit_(arena, options.fma) {
+        : arena_(arena), emit_(arena, options.fma), squares_(options.squares) {
         emit_.function().symbol = symbol;
         for (const Streamed& s : options.streamed) emit_.stream(s);
         for (Ref n : ir::toposort(std::span(&sink, 1))) {
@@ -355,6 +355,8 @@ private:
         for (Work& w : works) w.remaining &= ~emit_.open_ranges();
         rename_closed(works);
         for (const Work& w : works) roots.insert(roots.end(), w.values.begin(), w.values.end());
+        if (squares_ && std::ranges::any_of(works, [](const Work& w) { return w.remaining == 0; }))
+            emit_.find_squares(roots);
         const std::vector<Ref> reductions = pending(roots);
         std::vector<std::unique_ptr<Reduction>> started;
         std::vector<std::vector<Work>> levels(1);
@@ -547,6 +549,7 @@ private:
     std::uint64_t ordered_ = 0;  // walked in order, by a scan or a store that combines
     std::uint64_t closed_ = 0;   // by any reduction
     bool overwrites_ = false;    // several memories are written
+    bool squares_;
 };
 
 }  // namespace

@@ -12,6 +12,7 @@ struct LinearizeOptions {
     bool fma =
         false;  ///< sums of products may use fused multiply-adds (their order is free anyway)
     std::vector<Streamed> streamed = {};
+    bool squares = false;  ///< loads whose lanes lie apart come in squares
 };
 
 /// The function for the stores of `sink`, whose ranges are Parallel, Serial or Vector (at most

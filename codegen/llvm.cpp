@@ -318,6 +318,17 @@ private:
                                          return std::to_string((lane + i.imm) % i.lanes);
                                      }));
             }
+            case Code::Mix: {
+                const std::string t = type_of(v);
+                return define(v, "shufflevector " + t + " " + ref(i.src[0]) + ", " + t + " " +
+                                     ref(i.src[1]) + ", " + vector_of("i32", i.lanes) + " " +
+                                     vector_constant("i32", i.lanes, [&](int lane) {
+                                         const auto bit = static_cast<int>(i.imm);
+                                         return std::to_string(
+                                             static_cast<int>(i.fill) +
+                                             ((lane & bit) == 0 ? lane : i.lanes + lane - bit));
+                                     }));
+            }
             case Code::First:
                 return define(v, "extractelement " + typed(i.src[0]) + ", i64 0");
             case Code::Load:

@@ -190,9 +190,9 @@ Program lower(Ref sink, const std::string& name, const Target& target) {
         const Placed placed = gpu ? schedule_for_gpu(phase_form, plain) : apply(phase_form, plan);
         program.thread_bytes = std::max(program.thread_bytes, placed.thread_bytes);
         ir::establishes(ir::Level::Scheduled, phase_form.sink(), "the transformations");
-        functions.push_back(
-            linearize(arena, phase_form.sink(), placed.order, symbol,
-                      {target.fma, gpu ? std::vector<Streamed>{} : streamed(analysis)}));
+        functions.push_back(linearize(
+            arena, phase_form.sink(), placed.order, symbol,
+            {target.fma, gpu ? std::vector<Streamed>{} : streamed(analysis), plan.squares}));
         program.phases.push_back(
             describe_phase(analysis, placed, symbol, plan.vector < 0 ? 1 : plan.lanes));
         if (gpu) {

@@ -172,6 +172,22 @@ Ref Form::fuse(Ref outer, Ref inner) {
     return fused;
 }
 
+std::int64_t Form::stage(Ref value, std::span<const Ref> over, Row row, int by) {
+    const std::int64_t bytes = stage(value, over);
+    Arena& a = arena_;
+    Ref copy = sink_->src(0);
+    std::int64_t length = 1;
+    for (std::size_t i = row.first; i < row.last; ++i) length *= over[i]->src(0)->arg(0);
+    const Ref along = range_node(a, fresh_number(), a.index(length), Role::Serial, false);
+    for (std::size_t i = row.first; i < row.last; ++i)
+        copy = substitute_free(a, copy, over[i], i + 1 == row.last ? along : a.index(0));
+    std::vector<Ref> stores(sink_->src().begin(), sink_->src().end());
+    stores[0] = copy;
+    sink_ = a.make(Op::Sink, DType::None, stores);
+    split(along, by, Role::Serial, Role::Unroll);
+    return bytes;
+}
+
 std::int64_t Form::stage(Ref value, std::span<const Ref> over) {
     Arena& a = arena_;
     std::int64_t elements = 1;

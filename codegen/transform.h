@@ -38,6 +38,12 @@ public:
     /// trip of the others it depends on, and read from there by all that used it; side by side in
     /// the order of `over`, the last running fastest. A load keeps its mask. Gives the bytes.
     std::int64_t stage(Ref value, std::span<const Ref> over);
+    /// The same for a load, whose copy goes through the ranges over[first] … over[last - 1], which
+    /// make one row of memory, as one range in unrolled blocks of `by`.
+    struct Row {
+        std::size_t first, last;
+    };
+    std::int64_t stage(Ref value, std::span<const Ref> over, Row row, int by);
     /// Unrolled ranges become copies of the code: of the stores they are free in, and of the
     /// accumulators of the reduces that close them.
     void expand_unrolled();

@@ -1,0 +1,306 @@
+#include "contraction.h"
+
+#include <algorithm>
+#include <cmath>
+#include <optional>
+
+namespace sinter::codegen {
+namespace {
+
+constexpr double kGatherCost = 1.3;  // of an indexed lane, in scalar loads
+constexpr double kLoadCycles = 0.25;
+constexpr double kFarBytes = 24;        // a cycle, from the second-level cache
+constexpr double kNearBytes = 1 << 15;  // of the nearest cache
+constexpr double kRaggedCode = 0.05;    // its cost in a kernel of up to kManySteps steps
+constexpr double kManySteps = 1e6;
+constexpr double kLaneSum = 16;   // cycles, to add up the lanes of a vector
+constexpr double kScatter = 1.5;  // cycles an element that is read or written apart from the others
+constexpr std::int64_t kPage = 4096;
+constexpr double kStageBytes = 1.25 * (1 << 20);  // of the second-level cache, for one staged block
+constexpr double kStageBlocks = 8,
+                 kStageRows = 64;   // fewer do not keep threads busy, or pay for the copy
+constexpr double kSmallWork = 1e5;  // cycles that one thread may do alone
+constexpr double kCopied = 0.15, kTransposed = 0.5;  // cycles an element that is staged
+
+bool has(std::uint64_t mask, std::int64_t range) { return (mask >> range & 1) != 0; }
+std::uint64_t bit(std::int64_t range) { return std::uint64_t{1} << range; }
+
+// Steps of a range in blocks of n, against the steps there are: what ragged blocks cost.
+double block_waste(std::int64_t size, int n) {
+    return static_cast<double>((size + n - 1) / n * n) / static_cast<double>(size);
+}
+
+struct Tile {
+    double cost = INFINITY;  // cycles a vector of multiply-adds
+    int i = 1, j = 1, vectors = 1;
+    std::int64_t ri = -1, rj = -1;  // the ranges of i and j
+};
+
+// An operand that is copied to the thread's scratch for each block of `scope`, all that it depends
+// on outside the reduction; within the reduction it depends on `steps`.
+struct Staged {
+    std::size_t load;
+    std::uint64_t scope = 0, steps = 0;
+    bool across = false;  // its rows lie across the vector range: it is transposed as it is copied
+};
+
+class Search {
+public:
+    Search(const Analysis& a, const Reducing& main, const Target& target)
+        : a_(a), r_(main), target_(target) {
+        double bytes = 0;
+        for (std::size_t l : r_.loads) {
+            double volume = static_cast<double>(size_of(a.accesses[l].node->dtype()));
+            for (std::int64_t n : a.numbers)
+                if (a.accesses[l].depends(n)) volume *= static_cast<double>(a.size(n));
+            bytes += volume;
+        }
+        near_ = bytes <= kNearBytes;
+    }
+
+    // The plan for vectors along v; false if there is no tile. With `across`, an operand whose rows
+    // lie across v is transposed into the scratch, and there is no plan if there is none.
+    bool plan_for(std::int64_t v, int lanes, bool across, Plan& plan, double& cost) {
+        lanes_ = lanes;
+        std::optional<Staged> staged;
+        if (has(r_.scope, v)) staged = operand_to_stage(v, across);
+        if (across && !staged) return false;
+        const Tile tile = best_tile(v, across ? &*staged : nullptr);
+        if (tile.cost == INFINITY) return false;
+        plan.vector = v;
+        plan.lanes = lanes;
+        plan.vectors = tile.vectors;
+        plan.unrolled.clear();
+        if (tile.i > 1) plan.unrolled.push_back({tile.ri, tile.i});
+        if (tile.j > 1) plan.unrolled.push_back({tile.rj, tile.j});
+        plan.contraction = !plan.unrolled.empty();
+        cost = tile.cost * r_.volume / lanes;
+        if (has(r_.closed, v)) cost += kLaneSum * a_.volume(r_.scope);
+        for (const MemoryAccess& m : a_.accesses) {
+            const bool main =
+                std::ranges::any_of(r_.loads, [&](std::size_t l) { return &a_.accesses[l] == &m; });
+            if (!main && has(m.region, v) && (has(m.general, v) || std::abs(m.stride[v]) > 1))
+                cost += kScatter * a_.volume(m.region);
+        }
+        if (staged && plan.contraction) stage(*staged, tile, cost, plan);
+        return !across || plan.staged_for != 0;
+    }
+
+private:
+    std::optional<Staged> operand_to_stage(std::int64_t v, bool across) const {
+        for (std::size_t l : r_.loads) {
+            const MemoryAccess& m = a_.accesses[l];
+            if (m.is_store || m.general != 0 || m.stride[v] == 0 || !m.depends(v)) continue;
+            Staged s{l};
+            s.across = across;
+            bool own = true;  // the contraction's own operand
+            for (std::int64_t n : a_.numbers) {
+                if (!m.depends(n)) continue;
+                if (has(r_.closed, n))
+                    s.steps |= bit(n);
+                else if (has(a_.outer, n))
+                    s.scope |= bit(n);
+                else
+                    own = false;
+            }
+            if (!own) continue;
+            if (across ? lies_across(m, v) : m.stride[v] == 1 && pages_apart(m)) return s;
+        }
+        return std::nullopt;
+    }
+
+    // Whether each step of the reduction lies on a page of its own.
+    bool pages_apart(const MemoryAccess& m) const {
+        const auto bytes = static_cast<std::int64_t>(size_of(m.node->dtype()));
+        return std::ranges::any_of(a_.numbers, [&](std::int64_t n) {
+            return has(a_.closed, n) && std::abs(m.stride[n]) * bytes >= kPage;
+        });
+    }
+
+    // Whether m goes through a row of memory along the reduction, the same for all other operands
+    // along v.
+    bool lies_across(const MemoryAccess& m, std::int64_t v) const {
+        if (m.stride[v] < 2 || m.node->src(2)->vmin() != 1) return false;
+        std::int64_t length = 1;
+        bool longer = true;
+        while (longer) {
+            longer = false;
+            for (std::int64_t n : a_.numbers)
+                if (has(r_.closed, n) && m.stride[n] == length && a_.size(n) > 1) {
+                    length *= a_.size(n);
+                    longer = true;
+                    break;
+                }
+        }
+        return length >= lanes_ && std::ranges::none_of(r_.loads, [&](std::size_t l) {
+                   return &a_.accesses[l] != &m && a_.accesses[l].depends(v);
+               });
+    }
+
+    // Loads and multiply-adds of one step with an i by j by `vectors` tile in registers.
+    double tile_cost(std::int64_t v, const Tile& t, const Staged* staged) const {
+        const int accumulators = t.i * t.j * t.vectors;
+        double loads = 0, widest = 0, far = 0;
+        for (std::size_t l : r_.loads) {
+            const MemoryAccess& m = a_.accesses[l];
+            double copies = 1;
+            if (t.ri >= 0 && m.depends(t.ri)) copies *= t.i;
+            if (t.rj >= 0 && m.depends(t.rj)) copies *= t.j;
+            const bool along = m.depends(v);
+            if (along) copies *= t.vectors;
+            const bool side_by_side =
+                m.stride[v] == 1 || m.stride[v] == -1 || (staged != nullptr && staged->load == l);
+            if (along && !side_by_side) copies *= kGatherCost * lanes_;
+            loads += copies;
+            if (along) {
+                widest = std::max(widest, copies);
+                far += copies * lanes_ * static_cast<double>(size_of(m.node->dtype()));
+            }
+        }
+        // Registers: the accumulators, the vectors that are reused across rows, a broadcast and a
+        // spare.
+        const double live =
+            accumulators +
+            (accumulators > t.vectors ? std::min(widest, static_cast<double>(t.vectors * t.j))
+                                      : 1) +
+            2;
+        if (live > target_.vector_registers - 2) return INFINITY;
+        // Two multiply-adds and two loads a cycle; a chain of dependent additions takes four cycles
+        // a step; and loads that miss the nearest cache are not free beside the arithmetic.
+        const double steps = accumulators * std::max(1, r_.ops) / 2.0;
+        const double cycles =
+            std::max({steps, loads / 2.0, 4.0, near_ ? 0 : far / kFarBytes}) + loads * kLoadCycles;
+        // A ragged block is code of its own, which small kernels do not earn back.
+        const double code = kRaggedCode * std::min(1.0, kManySteps / r_.volume);
+        double waste = 1;
+        const auto blocks = [&](std::int64_t range, int n) {
+            if (range < 0) return;
+            waste *= block_waste(a_.size(range), n);
+            if (a_.size(range) % n != 0) waste *= 1 + code;
+        };
+        blocks(v, t.vectors * lanes_);
+        blocks(t.ri, t.i);
+        blocks(t.rj, t.j);
+        return cycles / accumulators * waste;
+    }
+
+    Tile best_tile(std::int64_t v, const Staged* staged) const {
+        // Rows: ranges of the result along which some operand is reused.
+        std::vector<std::int64_t> rows;
+        for (std::int64_t n : a_.numbers) {
+            if (n == v || !has(r_.scope & a_.outer, n) || a_.size(n) < 2) continue;
+            if (staged != nullptr && has(staged->scope, n)) continue;
+            const bool reused =
+                r_.loads.size() > 1 && std::ranges::any_of(r_.loads, [&](std::size_t l) {
+                    return !a_.accesses[l].depends(n);
+                });
+            if (reused && a_.range[n]->src(0)->is(Op::Const)) rows.push_back(n);
+        }
+        const double steps_bytes =
+            staged == nullptr
+                ? 0
+                : a_.volume(staged->steps) *
+                      static_cast<double>(size_of(a_.accesses[staged->load].node->dtype()));
+        Tile best;
+        const auto consider = [&](std::int64_t ri, std::int64_t rj) {
+            for (int i : kRows) {
+                if (ri < 0 ? i > 1 : i > a_.size(ri)) break;
+                for (int j : kRows) {
+                    if (rj < 0 ? j > 1 : j > a_.size(rj)) break;
+                    for (int vectors : kVectors) {
+                        if (vectors > 1 && (vectors - 1) * lanes_ >= a_.size(v)) break;
+                        if (steps_bytes * vectors * lanes_ > kStageBytes) break;
+                        Tile t{0, i, j, vectors, ri, rj};
+                        t.cost = tile_cost(v, t, staged);
+                        // Ties go to the inner range, whose steps lie closer together.
+                        if (t.cost < best.cost || (t.cost == best.cost && ri > best.ri)) best = t;
+                    }
+                }
+            }
+        };
+        // With the vector range in the result, one more range makes a tile; with it reduced, two
+        // do.
+        consider(-1, -1);
+        for (std::size_t x = 0; x < rows.size(); ++x) {
+            consider(rows[x], -1);
+            if (!has(r_.scope, v))
+                for (std::size_t y = x + 1; y < rows.size(); ++y) consider(rows[x], rows[y]);
+        }
+        return best;
+    }
+
+    void stage(const Staged& s, const Tile& tile, double& cost, Plan& plan) const {
+        const MemoryAccess& m = a_.accesses[s.load];
+        for (const Plan::Unrolled& u : plan.unrolled)
+            if (m.depends(u.range)) return;
+        const double width = tile.vectors * lanes_;
+        const double bytes =
+            a_.volume(s.steps) * width * static_cast<double>(size_of(m.node->dtype()));
+        double blocks = a_.volume(s.scope) / width;
+        if (bytes > kStageBytes || a_.volume(a_.outer & ~s.scope) < kStageRows) return;
+        // Where the operand has too few blocks to keep threads busy, others of the result's ranges
+        // run in parallel too, each with a copy of its own.
+        std::uint64_t scope = s.scope;
+        std::int64_t chunk = 0;
+        const auto rows = [&] { return a_.volume(a_.outer & ~scope); };
+        for (std::int64_t n : a_.numbers) {
+            if (blocks >= kStageBlocks) break;
+            const auto size = static_cast<double>(a_.size(n));
+            const bool whole = has(a_.outer & ~scope, n) && n != tile.ri && n != tile.rj &&
+                               a_.range[n]->src(0)->is(Op::Const) && rows() / size >= kStageRows;
+            if (!whole) continue;
+            scope |= bit(n);
+            blocks *= size;
+        }
+        if (blocks < kStageBlocks && tile.i > 1) {
+            const double tiles = std::ceil(static_cast<double>(a_.size(tile.ri)) / tile.i);
+            const double most = std::min(
+                {std::ceil(kStageBlocks / blocks), tiles, std::floor(rows() / kStageRows)});
+            if (most > 1) {
+                chunk = static_cast<std::int64_t>(std::ceil(tiles / most));
+                blocks *= most;
+            }
+        }
+        if (blocks < kStageBlocks && cost > kSmallWork) return;
+        cost += a_.volume(s.steps | s.scope) * (blocks * width / a_.volume(s.scope)) *
+                (s.across ? kTransposed : kCopied);
+        plan.staged_for = scope;
+        plan.squares = s.across;
+        if (chunk > 0) plan.unrolled.front().chunk = chunk;
+    }
+
+    static constexpr int kRows[] = {1, 2, 3, 4, 5, 6, 7, 8, 10, 12};
+    static constexpr int kVectors[] = {1, 2, 3, 4, 6, 8};
+
+    const Analysis& a_;
+    const Reducing& r_;
+    const Target& target_;
+    int lanes_ = 1;
+    bool near_;  // all operands fit the nearest cache
+};
+
+}  // namespace
+
+void choose_contraction(const Analysis& a, const Target& target, Plan& plan) {
+    const auto main = std::ranges::max_element(
+        a.reductions, {}, [](const Reducing& r) { return r.volume * (1 + r.ops); });
+    if (main == a.reductions.end() || plan.vector < 0) return;
+    if (!has(main->scope | main->closed, plan.vector)) return;
+    Search search(a, *main, target);
+    double least = INFINITY;
+    search.plan_for(plan.vector, plan.lanes, false, plan, least);
+    if (main->loads.size() < 2) return;
+    for (std::int64_t n : a.numbers) {
+        const bool result = has(main->scope & a.outer, n) && a.range[n]->src(0)->is(Op::Const);
+        const int lanes = vector_lanes(a, target);
+        if (!result || lanes < 4 || a.size(n) < lanes) continue;
+        Plan other;
+        double cost = INFINITY;
+        if (search.plan_for(n, lanes, true, other, cost) && cost < least) {
+            least = cost;
+            plan = other;
+        }
+    }
+}
+
+}  // namespace sinter::codegen

@@ -9,6 +9,7 @@ namespace {
 
 constexpr double kGatherCost = 1.3;  // of an indexed lane, in scalar loads
 constexpr double kLoadCycles = 0.25;
+constexpr double kMissCycles = 30;      // of a line that nothing foresees, beside others
 constexpr double kFarBytes = 24;        // a cycle, from the second-level cache
 constexpr double kNearBytes = 1 << 15;  // of the nearest cache
 constexpr double kRaggedCode = 0.05;    // its cost in a kernel of up to kManySteps steps
@@ -16,6 +17,7 @@ constexpr double kManySteps = 1e6;
 constexpr double kLaneSum = 16;   // cycles, to add up the lanes of a vector
 constexpr double kScatter = 1.5;  // cycles an element that is read or written apart from the others
 constexpr std::int64_t kPage = 4096;
+constexpr double kLine = 64;
 constexpr double kStageBytes = 1.25 * (1 << 20);  // of the second-level cache, for one staged block
 constexpr double kStageBlocks = 8,
                  kStageRows = 64;   // fewer do not keep threads busy, or pay for the copy
@@ -137,10 +139,29 @@ private:
                });
     }
 
+    // Cache lines that m reads for a step of a row of the tile.
+    static double line_share(const MemoryAccess& m, std::int64_t row) {
+        if (row < 0 || has(m.general, row) || m.stride[row] == 0) return 1;
+        const auto bytes = static_cast<double>(size_of(m.node->dtype()));
+        return std::min(1.0, static_cast<double>(std::abs(m.stride[row])) * bytes / kLine);
+    }
+
+    // Whether some range of the reduction walks along m's memory, as the machine foresees.
+    bool in_a_row(const MemoryAccess& m) const {
+        const auto bytes = static_cast<double>(size_of(m.node->dtype()));
+        std::uint64_t steps = 0;
+        for (std::int64_t n : a_.numbers)
+            if (has(r_.closed, n) && a_.size(n) > 1 && m.depends(n)) {
+                steps |= bit(n);
+                if (static_cast<double>(std::abs(m.stride[n])) * bytes <= kLine) return true;
+            }
+        return steps == 0;
+    }
+
     // Loads and multiply-adds of one step with an i by j by `vectors` tile in registers.
     double tile_cost(std::int64_t v, const Tile& t, const Staged* staged) const {
         const int accumulators = t.i * t.j * t.vectors;
-        double loads = 0, widest = 0, far = 0;
+        double loads = 0, lines = 0, widest = 0, far = 0, missed = 0;
         for (std::size_t l : r_.loads) {
             const MemoryAccess& m = a_.accesses[l];
             double copies = 1;
@@ -152,6 +173,9 @@ private:
                 m.stride[v] == 1 || m.stride[v] == -1 || (staged != nullptr && staged->load == l);
             if (along && !side_by_side) copies *= kGatherCost * lanes_;
             loads += copies;
+            const double touched = copies * std::min(line_share(m, t.ri), line_share(m, t.rj));
+            lines += touched;
+            if (!along && !in_a_row(m)) missed += touched;
             if (along) {
                 widest = std::max(widest, copies);
                 far += copies * lanes_ * static_cast<double>(size_of(m.node->dtype()));
@@ -168,8 +192,8 @@ private:
         // Two multiply-adds and two loads a cycle; a chain of dependent additions takes four cycles
         // a step; and loads that miss the nearest cache are not free beside the arithmetic.
         const double steps = accumulators * std::max(1, r_.ops) / 2.0;
-        const double cycles =
-            std::max({steps, loads / 2.0, 4.0, near_ ? 0 : far / kFarBytes}) + loads * kLoadCycles;
+        const double cycles = std::max({steps, loads / 2.0, 4.0, near_ ? 0 : far / kFarBytes}) +
+                              lines * kLoadCycles + (near_ ? 0 : missed * kMissCycles);
         // A ragged block is code of its own, which small kernels do not earn back.
         const double code = kRaggedCode * std::min(1.0, kManySteps / r_.volume);
         double waste = 1;

@@ -350,6 +350,7 @@ private:
             case Code::Store:
                 return store(i);
             case Code::Lined:
+            case Code::Mix:
                 throw InternalError("codegen: stores past the caches are the CPU's");
             case Code::Check:
                 return line(declare(v) + "checked(" + "(i64)" + operand(i.src[0]) + ", " +

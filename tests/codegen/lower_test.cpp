@@ -157,7 +157,8 @@ TEST_CASE("matrix products of every layout and ragged size") {
                               Case{7, 33, 20, false, false}, Case{13, 10, 65, false, true},
                               Case{64, 100, 50, true, false}, Case{70, 17, 3, true, true},
                               Case{5, 200, 31, false, true}, Case{70, 1030, 33, false, false},
-                              Case{66, 2048, 9, true, false}}) {
+                              Case{66, 2048, 9, true, false}, Case{200, 150, 70, false, true},
+                              Case{100, 520, 37, false, true}, Case{300, 16, 64, false, true}}) {
             CAPTURE(s.m);
             CAPTURE(s.n);
             Arena a;
@@ -198,6 +199,37 @@ TEST_CASE("matrix products of every layout and ragged size") {
                 }
             CHECK(out.back() == 5.0f);
         }
+}
+
+TEST_CASE("matrices of every element size are transposed") {
+    for (const codegen::Target& target : targets())
+        for (DType dt : {DType::U8, DType::BF16, DType::F32, DType::F64})
+            for (std::int64_t rows : {16, 50, 96})
+                for (std::int64_t cols : {32, 70, 129}) {
+                    CAPTURE(rows);
+                    CAPTURE(cols);
+                    Arena a;
+                    const Ref i = range(a, 0, rows, Role::Loop), j = range(a, 1, cols, Role::Loop),
+                              yes = a.truth(true);
+                    const Ref x = load(a, param(a, dt, 0), a.add(a.mul(j, a.index(rows)), i), yes);
+                    const CompiledKernel kernel(
+                        sink_of(a, {store(a, param(a, dt, 1), a.add(a.mul(i, a.index(cols)), j), x,
+                                          yes)}),
+                        target);
+                    const auto size = size_of(dt), n = static_cast<std::size_t>(rows * cols);
+                    std::vector<unsigned char> in(n * size), out(n * size);
+                    std::mt19937 random(5);
+                    for (unsigned char& b : in) b = static_cast<unsigned char>(random());
+                    kernel.run({in.data(), out.data()}, {}, 3);
+                    bool same = true;
+                    for (std::size_t p = 0; p < static_cast<std::size_t>(rows); ++p)
+                        for (std::size_t q = 0; q < static_cast<std::size_t>(cols); ++q)
+                            for (std::size_t b = 0; b < size; ++b)
+                                same = same &&
+                                       out[(p * static_cast<std::size_t>(cols) + q) * size + b] ==
+                                           in[(q * static_cast<std::size_t>(rows) + p) * size + b];
+                    CHECK(same);
+                }
 }
 
 TEST_CASE(

@@ -7,6 +7,7 @@
 #include <sinter/runtime/realize.h>
 
 #include "call.h"
+#include "capture.h"
 
 namespace sinter {
 namespace {
@@ -57,7 +58,24 @@ Tensor scalar(const Scalar& value, std::optional<DType> dtype, Where where) {
     const Call call("scalar", where);
     const DType type = dtype.value_or(value.dtype());
     const bool real = is_float(type) || value.kind == DTypeKind::Float;
-    return Tensor(real ? ir::bind(type, value.real) : ir::bind_int(type, value.integer), -1);
+    // A captured function's scalars are told from one another, and from those of the world, even
+    // where they are equal this time.
+    const std::int64_t id = Capture::current() != nullptr ? Capture::new_id() : 0;
+    return Tensor(
+        real ? ir::bind(type, value.real, {}, id) : ir::bind_int(type, value.integer, {}, id), -1);
+}
+
+Tensor host_scalar(std::function<double()> value, DType dtype, Where where) {
+    const Call call("host_scalar", where);
+    if (!value) fail<ValueError>("there is no function to ask");
+    const double now = value();
+    Capture* const capture = Capture::current();
+    if (capture == nullptr) return scalar(now, dtype, where);
+    const Capture::HostBind bind = capture->new_host_bind();
+    capture->add_action([value = std::move(value), dtype, index = bind.index](std::int64_t* bits) {
+        bits[index] = ir::round_bits(dtype, value());
+    });
+    return Tensor(ir::bind(dtype, now, {}, bind.id), -1);
 }
 
 Tensor empty_like(const Arg& x, std::optional<DType> dtype) {

@@ -62,6 +62,11 @@ ir::UOp Leaf::node() const {
     return node_;
 }
 
+bool Leaf::is_at(ir::Ref node) const {
+    const std::lock_guard lock(registry().mutex);
+    return node_.get() == node;
+}
+
 void Leaf::move_to(ir::UOp node) {
     // The old node is freed outside the lock: what hangs on it may be large.
     const std::lock_guard lock(registry().mutex);

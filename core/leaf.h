@@ -25,6 +25,8 @@ public:
     static std::vector<std::shared_ptr<Leaf>> all();
 
     ir::UOp node() const;
+    /// Whether it stands for this very node.
+    bool is_at(ir::Ref node) const;
     void move_to(ir::UOp node);
     Tensor gradient() const;
     void set_gradient(Tensor gradient);

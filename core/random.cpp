@@ -9,8 +9,18 @@
 #include <sinter/elementwise.h>
 
 #include "call.h"
+#include "capture.h"
 
 namespace sinter {
+
+/// The key of one call of a generator, with the ids of the Binds that hold it.
+struct Draw {
+    Generator::Key key{};
+    std::int64_t low = 0, high = 0;
+
+    static Draw from(Generator& generator);
+};
+
 namespace {
 
 using ir::Op;
@@ -59,7 +69,7 @@ struct Bits {
 };
 
 // The two random words of each element of a vector of n, from a key known when the graph runs.
-Pair<Bits> random_bits(Generator::Key key, std::int64_t n, std::uint32_t stream = 0) {
+Pair<Bits> random_bits(const Draw& draw, std::int64_t n, std::uint32_t stream = 0) {
     const ir::Shape shape{n};
     const auto constant = [&](std::uint32_t c) {
         return Bits{ir::constant_int(u32, static_cast<std::int64_t>(c), shape)};
@@ -70,8 +80,9 @@ Pair<Bits> random_bits(Generator::Key key, std::int64_t n, std::uint32_t stream 
         };
         return Bits{ir::binary(Op::Or, shifted(Op::Shl, by), shifted(Op::Shr, 32 - by))};
     };
-    const UOp low_key = ir::bind_int(u32, static_cast<std::int64_t>(key.low), shape);
-    const UOp high_key = ir::bind_int(u32, static_cast<std::int64_t>(key.high), shape);
+    const UOp low_key = ir::bind_int(u32, static_cast<std::int64_t>(draw.key.low), shape, draw.low);
+    const UOp high_key =
+        ir::bind_int(u32, static_cast<std::int64_t>(draw.key.high), shape, draw.high);
     Bits high = constant(stream);
     UOp low = ir::iota(u32, shape, 0);
     if (n > (std::int64_t{1} << 32)) {
@@ -105,8 +116,8 @@ void require_float(DType dtype) {
     if (!is_float(dtype)) fail<DTypeError>("makes floats, not " + std::string(name(dtype)));
 }
 
-Generator::Key draw(Generator* generator) {
-    return (generator != nullptr ? *generator : default_generator()).next_key();
+Draw draw(Generator* generator) {
+    return Draw::from(generator != nullptr ? *generator : default_generator());
 }
 
 UOp uniform_vector(const RandomOptions& options, std::int64_t n) {
@@ -116,7 +127,7 @@ UOp uniform_vector(const RandomOptions& options, std::int64_t n) {
 
 UOp normal_vector(const RandomOptions& options, std::int64_t n) {
     require_float(options.dtype);
-    const Generator::Key key = draw(options.generator);
+    const Draw key = draw(options.generator);
     const Pair<Bits> words = random_bits(key, n);
     UOp radius, turn;
     if (options.dtype == f64) {
@@ -142,12 +153,29 @@ Tensor shaped(const UOp& vector, const Shape& shape, DType dtype) {
 // --- generators
 
 struct Generator::Impl {
-    mutable std::mutex mutex;
+    std::mutex mutex;
     State state;
+
+    // Each call has a key of its own, made from the seed and the number of the call, so that calls
+    // of any size are independent.
+    Key next() {
+        const std::lock_guard lock(mutex);
+        const Pair<std::uint32_t> key = on_host(
+            {static_cast<std::uint32_t>(state.seed), static_cast<std::uint32_t>(state.seed >> 32)},
+            state.calls++);
+        return {key.low, key.high};
+    }
+    void set(State to) {
+        const std::lock_guard lock(mutex);
+        state = to;
+    }
 };
 
-Generator::Generator(std::uint64_t seed) : impl_(new Impl) { impl_->state.seed = seed; }
-Generator::~Generator() { delete impl_; }
+Generator::Generator(std::uint64_t seed) : impl_(std::make_shared<Impl>()) {
+    impl_->state.seed = seed;
+    if (Capture* capture = Capture::current()) capture->born_object(impl_.get());
+}
+Generator::~Generator() = default;
 
 void Generator::seed(std::uint64_t seed) { set_state({seed, 0}); }
 
@@ -157,18 +185,33 @@ Generator::State Generator::state() const {
 }
 
 void Generator::set_state(State state) {
-    const std::lock_guard lock(impl_->mutex);
-    impl_->state = state;
+    impl_->set(state);
+    if (Capture* capture = Capture::current(); capture && !capture->is_born(impl_.get()))
+        capture->add_action([impl = impl_, state](std::int64_t*) { impl->set(state); });
 }
 
-// Each call has a key of its own, made from the seed and the number of the call, so that calls of
-// any size are independent.
 Generator::Key Generator::next_key() {
-    const std::lock_guard lock(impl_->mutex);
-    State& s = impl_->state;
-    const Pair<std::uint32_t> key = on_host(
-        {static_cast<std::uint32_t>(s.seed), static_cast<std::uint32_t>(s.seed >> 32)}, s.calls++);
-    return {key.low, key.high};
+    if (Capture* capture = Capture::current(); capture && !capture->is_born(impl_.get()))
+        capture->add_action([impl = impl_](std::int64_t*) { impl->next(); });
+    return impl_->next();
+}
+
+// A captured function draws anew at every call; a generator that it makes itself gives the same
+// numbers every time.
+Draw Draw::from(Generator& generator) {
+    const std::shared_ptr<Generator::Impl>& impl = generator.impl_;
+    Draw draw{impl->next()};
+    Capture* const capture = Capture::current();
+    if (capture == nullptr || capture->is_born(impl.get())) return draw;
+    const Capture::HostBind low = capture->new_host_bind(), high = capture->new_host_bind();
+    draw.low = low.id;
+    draw.high = high.id;
+    capture->add_action([impl, low = low.index, high = high.index](std::int64_t* bits) {
+        const Generator::Key key = impl->next();
+        bits[low] = static_cast<std::int64_t>(key.low);
+        bits[high] = static_cast<std::int64_t>(key.high);
+    });
+    return draw;
 }
 
 // The registry of random state: one generator a process.
@@ -222,7 +265,8 @@ Tensor randperm(std::int64_t n, const RandomOptions& options, Where where) {
     if (n < 0) fail<ValueError>("the count may not be negative: " + text(n));
     if (!is_integer(options.dtype))
         fail<DTypeError>("makes integers, not " + std::string(name(options.dtype)));
-    const Generator::Key key = draw(options.generator);
+    if (Capture* capture = Capture::current()) capture->refuse("randperm draws on the host");
+    const Generator::Key key = draw(options.generator).key;
     std::vector<std::pair<std::uint64_t, std::int64_t>> order(static_cast<std::size_t>(n));
     for (std::size_t i = 0; i < order.size(); ++i) {
         const Pair<std::uint32_t> words = on_host({key.low, key.high}, i);

@@ -8,6 +8,7 @@
 #include <sinter/runtime/realize.h>
 
 #include "call.h"
+#include "capture.h"
 #include "convert.h"
 #include "leaf.h"
 
@@ -22,35 +23,73 @@ std::string to_string(const Shape& shape) { return text(shape); }
 UOp& Tensor::handle() { return *std::launder(reinterpret_cast<UOp*>(storage_)); }
 const UOp& Tensor::handle() const { return *std::launder(reinterpret_cast<const UOp*>(storage_)); }
 
-Tensor::Tensor() { new (storage_) UOp(); }
+// A capture on this thread is told of every Tensor that is made, read, written or ends.
+
+Tensor::Tensor() {
+    new (storage_) UOp();
+    if (Capture* capture = Capture::current()) [[unlikely]]
+        capture->constructed(this);
+}
 Tensor::Tensor(const Tensor& other) : device_(other.device_), leaf_(other.leaf_) {
+    if (Capture* capture = Capture::current()) [[unlikely]] {
+        capture->reads(other);
+        capture->constructed(this);
+    }
     new (storage_) UOp(other.handle());
 }
 Tensor::Tensor(Tensor&& other) noexcept : device_(other.device_), leaf_(std::move(other.leaf_)) {
+    if (Capture* capture = Capture::current()) [[unlikely]] {
+        capture->reads(other);
+        capture->writes(other);
+        capture->constructed(this);
+    }
     new (storage_) UOp(std::move(other.handle()));
 }
 Tensor& Tensor::operator=(const Tensor& other) {
+    if (Capture* capture = Capture::current()) [[unlikely]] {
+        capture->reads(other);
+        capture->writes(*this);
+    }
     handle() = other.handle();
     device_ = other.device_;
     leaf_ = other.leaf_;
     return *this;
 }
 Tensor& Tensor::operator=(Tensor&& other) noexcept {
+    if (Capture* capture = Capture::current()) [[unlikely]] {
+        capture->reads(other);
+        capture->writes(other);
+        capture->writes(*this);
+    }
     handle() = std::move(other.handle());
     device_ = other.device_;
     leaf_ = std::move(other.leaf_);
     return *this;
 }
-Tensor::~Tensor() { handle().~UOp(); }
-
-Tensor::Tensor(UOp node) : Tensor(std::move(node), -2) {}
-Tensor::Tensor(UOp node, std::int64_t device) : device_(device) {
-    new (storage_) UOp(std::move(node));
+Tensor::~Tensor() {
+    if (Capture* capture = Capture::current()) [[unlikely]]
+        capture->destroyed(this);
+    if (watched_) [[unlikely]]
+        end_watch();
+    handle().~UOp();
 }
 
-bool Tensor::defined() const { return static_cast<bool>(handle()); }
+Tensor::Tensor(UOp node) : Tensor(std::move(node), -2) {}
+Tensor::Tensor(UOp node, std::int64_t device) : device_(static_cast<std::int32_t>(device)) {
+    new (storage_) UOp(std::move(node));
+    if (Capture* capture = Capture::current()) [[unlikely]]
+        capture->constructed(this);
+}
+
+bool Tensor::defined() const {
+    if (Capture* capture = Capture::current()) [[unlikely]]
+        capture->reads(*this);
+    return static_cast<bool>(handle());
+}
 
 void Tensor::require_defined(const Where& where) const {
+    if (Capture* capture = Capture::current()) [[unlikely]]
+        capture->reads(*this);
     if (handle()) return;
     const Call call("Tensor", where);
     fail<ValueError>("this Tensor has no value yet: assign one first");
@@ -174,9 +213,9 @@ void Tensor::realize(std::span<Tensor* const> tensors, Where where) {
     for (std::size_t i = 0; i < tensors.size(); ++i) {
         UOp buffer = runtime::realized(roots[i]);
         if (!buffer) throw InternalError("realize left " + text(roots[i]) + " without a value");
-        tensors[i]->device_ = buffer->arg(1);
-        tensors[i]->handle() = std::move(buffer);
-        if (tensors[i]->leaf_) tensors[i]->leaf_->move_to(tensors[i]->handle());
+        if (Capture* capture = Capture::current()) [[unlikely]]
+            capture->writes(*tensors[i]);
+        TensorAccess::move_to(*tensors[i], std::move(buffer));
     }
 }
 
@@ -195,6 +234,7 @@ UOp in_memory(const UOp& node) {
 
 void Tensor::compute(Where where) const {
     const Call call("to_vector", where);
+    require_no_capture("values are read");
     (void)in_memory(node(where));
 }
 
@@ -206,6 +246,7 @@ void Tensor::throw_no_room(std::size_t bytes, Where where) const {
 
 void Tensor::read(void* out, DType as, Where where) const {
     const Call call("to_vector", where);
+    require_no_capture("values are read");
     const UOp buffer = in_memory(node(where));
     const runtime::Memory& memory = runtime::memory_of(buffer);
     const auto count = static_cast<std::size_t>(buffer->numel());
@@ -218,6 +259,7 @@ void Tensor::read(void* out, DType as, Where where) const {
 
 void Tensor::read_bytes(std::span<std::byte> out, Where where) const {
     const Call call("read_bytes", where);
+    require_no_capture("values are read");
     const UOp buffer = in_memory(node(where));
     const std::size_t bytes = static_cast<std::size_t>(buffer->numel()) * size_of(buffer->dtype());
     if (out.size() != bytes)
@@ -244,8 +286,10 @@ Tensor& Tensor::assign(const Arg& value) {
     if (broadcast_shapes(target->shape(), source->shape()) != shape_of(target))
         fail<ShapeError>("a value of shape " + text(source->shape()) + " does not fit into " +
                          text(target));
+    if (Capture* capture = Capture::current()) [[unlikely]]
+        capture->writes(*this);
     handle() = ir::assign(target, expand_to(source, target->shape()));
-    device_ = call.device();
+    device_ = static_cast<std::int32_t>(call.device());
     if (leaf_) leaf_->move_to(handle());
     return *this;
 }

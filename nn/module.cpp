@@ -5,6 +5,7 @@
 #include <unordered_set>
 
 #include <sinter/elementwise.h>
+#include <sinter/jit.h>
 
 namespace sinter::nn {
 namespace {
@@ -111,7 +112,13 @@ std::int64_t Module::parameter_count() {
     return count;
 }
 
+bool Module::training() const {
+    detail::depend_on_host_state();
+    return training_;
+}
+
 void Module::train(bool on) {
+    if (training_ != on) detail::change_host_state();
     training_ = on;
     for (const NamedModule& child : children()) child.module->train(on);
 }

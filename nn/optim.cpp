@@ -7,6 +7,7 @@
 #include <sinter/autograd.h>
 #include <sinter/create.h>
 #include <sinter/elementwise.h>
+#include <sinter/jit.h>
 #include <sinter/movement.h>
 
 namespace sinter::nn {
@@ -29,7 +30,7 @@ Tensor zero_memory(const Tensor& p) {
 }  // namespace
 
 Optimizer::Optimizer(const Parameters& parameters, double lr, std::size_t states)
-    : parameters_(parameters), lr_(lr) {
+    : parameters_(parameters), clock_(std::make_shared<Clock>(lr, 0)) {
     if (parameters_.empty()) throw ValueError("optimizer: there are no parameters to train");
     std::vector<Tensor*> all(parameters_.begin(), parameters_.end());
     for (Tensor* p : parameters_) {
@@ -69,12 +70,12 @@ void Optimizer::step(Where where) {
 }
 
 void Optimizer::apply(std::vector<Tensor> gradients, Tensor* loss, Where where) {
-    ++steps_;
-    prepare();
+    each_call([clock = clock_] { ++clock->steps; });
+    const std::vector<Tensor> numbers = prepare();
     std::vector<Tensor*> computed;
     for (std::size_t i = 0; i < parameters_.size(); ++i) {
         if (!gradients[i].defined()) continue;
-        update(*parameters_[i], gradients[i], state_[i]);
+        update(*parameters_[i], gradients[i], state_[i], numbers);
         computed.push_back(parameters_[i]);
         for (Tensor& s : state_[i]) computed.push_back(&s);
     }
@@ -100,23 +101,28 @@ SGD::SGD(const Parameters& parameters, const SGDOptions& options)
             "nesterov needs momentum, and no dampening");
 }
 
-void SGD::prepare() {
-    rate_ = scalar(lr());
+std::vector<Tensor> SGD::prepare() {
+    const auto rate = [clock = clock()] { return clock->lr; };
     // The first velocity is the gradient itself; bound, so that the first step's graph is every
     // step's.
-    share_ = scalar(steps() == 1 ? 1 : 1 - options_.dampening);
+    const auto share = [clock = clock(), dampening = options_.dampening] {
+        return clock->steps == 1 ? 1 : 1 - dampening;
+    };
+    return {host_scalar(rate), host_scalar(share)};
 }
 
-void SGD::update(Tensor& p, const Tensor& gradient, std::vector<Tensor>& state) {
+void SGD::update(Tensor& p, const Tensor& gradient, std::vector<Tensor>& state,
+                 const std::vector<Tensor>& numbers) {
+    const Tensor &rate = numbers[0], &share = numbers[1];
     Tensor g = gradient;
     if (options_.weight_decay != 0) g = g + p * options_.weight_decay;
     if (options_.momentum != 0) {
         Tensor& velocity = state[0];
-        const Tensor fresh = options_.dampening != 0 ? g * beside(share_, p) : g;
+        const Tensor fresh = options_.dampening != 0 ? g * beside(share, p) : g;
         velocity.assign(velocity * options_.momentum + fresh);
         g = options_.nesterov ? g + velocity * options_.momentum : velocity;
     }
-    p.assign(p - g * beside(rate_, p));
+    p.assign(p - g * beside(rate, p));
 }
 
 // --- Adam
@@ -136,18 +142,27 @@ Adam::Adam(const Parameters& parameters, const AdamOptions& options, bool decoup
     require(options.weight_decay >= 0, me, "weight_decay may not be negative");
 }
 
-void Adam::prepare() {
-    const double t = static_cast<double>(steps());
-    step_size_ = scalar(lr() / (1 - std::pow(options_.beta1, t)));
-    root_correction_ = scalar(std::sqrt(1 - std::pow(options_.beta2, t)));
-    keep_ = scalar(1 - lr() * options_.weight_decay);
+std::vector<Tensor> Adam::prepare() {
+    const auto grown = [clock = clock()](double beta) {
+        return 1 - std::pow(beta, static_cast<double>(clock->steps));
+    };
+    const auto step_size = [clock = clock(), grown, beta = options_.beta1] {
+        return clock->lr / grown(beta);
+    };
+    const auto root_correction = [grown, beta = options_.beta2] { return std::sqrt(grown(beta)); };
+    const auto keep = [clock = clock(), decay = options_.weight_decay] {
+        return 1 - clock->lr * decay;
+    };
+    return {host_scalar(step_size), host_scalar(root_correction), host_scalar(keep)};
 }
 
-void Adam::update(Tensor& p, const Tensor& gradient, std::vector<Tensor>& state) {
+void Adam::update(Tensor& p, const Tensor& gradient, std::vector<Tensor>& state,
+                  const std::vector<Tensor>& numbers) {
+    const Tensor &step_size = numbers[0], &root_correction = numbers[1], &keep = numbers[2];
     Tensor g = gradient, kept = p;
     if (options_.weight_decay != 0) {
         if (decoupled_) {
-            kept = p * beside(keep_, p);
+            kept = p * beside(keep, p);
         } else {
             g = g + p * options_.weight_decay;
         }
@@ -160,8 +175,8 @@ void Adam::update(Tensor& p, const Tensor& gradient, std::vector<Tensor>& state)
         state[2].assign(maximum(state[2], square_mean));
         spread = state[2];
     }
-    const Tensor denominator = sqrt(spread) / beside(root_correction_, p) + options_.eps;
-    p.assign(kept - mean / denominator * beside(step_size_, p));
+    const Tensor denominator = sqrt(spread) / beside(root_correction, p) + options_.eps;
+    p.assign(kept - mean / denominator * beside(step_size, p));
 }
 
 }  // namespace sinter::nn

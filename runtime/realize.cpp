@@ -7,6 +7,7 @@
 #include <sinter/ir/error.h>
 #include <sinter/ir/ref_map.h>
 #include <sinter/runtime/allocator.h>
+#include <sinter/runtime/capture.h>
 #include <sinter/runtime/cuda_device.h>
 #include <sinter/schedule/schedule.h>
 
@@ -114,10 +115,28 @@ void compute_on_ref(std::span<const ir::Ref> roots) {
         roots[i]->attach(std::make_unique<Realized>(std::move(buffers[i])));
 }
 
+// Keeps the Buffers that nobody else answers for: whoever replays the run reads them again.
+void keep_constants(Recorder& recorder, std::span<const ir::Ref> inputs) {
+    for (ir::Ref input : inputs) {
+        const std::int64_t id = input->arg(0);
+        if (recorder.made.contains(id) || recorder.is_state(id)) continue;
+        if (std::ranges::none_of(recorder.constants,
+                                 [&](const ir::UOp& known) { return known.get() == input; }))
+            recorder.constants.push_back(ir::UOp::share(input));
+    }
+}
+
 void compute_by_kernels(const Scan& graph, std::span<const Root> targets, DeviceId device) {
     const std::vector<ir::Ref> roots = nodes_of(targets);
     schedule::Normalised form = schedule::normalise(
         roots, [](ir::Ref node) { return in_memory(node) ? buffer_of(node) : nullptr; });
+    Recorder* const recorder = device == DeviceId::CPU ? current_recorder() : nullptr;
+    RecordedRun run;
+    if (recorder != nullptr) {
+        keep_constants(*recorder, form.inputs);
+        for (ir::Ref input : form.inputs) run.inputs.push_back(input->arg(0));
+        for (ir::Ref bind : form.binds) run.binds.push_back(ir::UOp::share(bind));
+    }
     std::vector<bool> may_overwrite(form.inputs.size(), false);
     if (graph.has_assign) may_overwrite = overwritable(graph, targets, form.inputs);
     std::vector<std::shared_ptr<Memory>> inputs;
@@ -132,10 +151,21 @@ void compute_by_kernels(const Scan& graph, std::span<const Root> targets, Device
                                                        ? cuda::execute(*plan, inputs, binds)
                                                        : execute(*plan, inputs, binds);
     for (std::size_t i = 0; i < roots.size(); ++i) attach_buffer(roots[i], std::move(outputs[i]));
+    if (recorder == nullptr) return;
+    run.plan = plan;
+    for (ir::Ref root : roots) run.outputs.push_back(buffer_of(root)->arg(0));
+    recorder->made.insert(run.outputs.begin(), run.outputs.end());
+    recorder->runs.push_back(std::move(run));
 }
 
 void compute(std::span<const Root> roots) {
     Scan graph = scan(nodes_of(roots));
+    if (Recorder* recorder = current_recorder();
+        recorder != nullptr && recorder->refusal.empty() &&
+        (!graph.copies.empty() || device_of(graph) != DeviceId::CPU))
+        recorder->refusal = !graph.copies.empty()
+                                ? "it copies from one device to another"
+                                : "it runs on " + std::string(name(device_of(graph)));
     if (!graph.copies.empty()) {
         make_copies(graph);
         std::vector<Root> left;

@@ -41,6 +41,11 @@ Scan scan(std::span<const ir::Ref> roots) {
     return result;
 }
 
+// What an assignment wrote over cannot be computed again.
+bool made_by_capture(ir::Ref node) {
+    return node->is(ir::Op::Assign) || current_recorder()->made.contains(buffer_of(node)->arg(0));
+}
+
 ir::Ref buffer_of(ir::Ref node) {
     return node->is(ir::Op::Buffer)
                ? node

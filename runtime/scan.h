@@ -5,6 +5,7 @@
 #include <vector>
 
 #include <sinter/ir/node.h>
+#include <sinter/runtime/capture.h>
 #include <sinter/runtime/realize.h>
 
 namespace sinter::runtime {
@@ -19,9 +20,13 @@ struct Scan {
 };
 Scan scan(std::span<const ir::Ref> roots);
 
-/// Whether the node is a leaf of what has to be computed: a Buffer, or realized.
+bool made_by_capture(ir::Ref node);  // of this thread, which there is
+/// Whether the node is a leaf of what has to be computed: a Buffer, or realized; in a capture, by
+/// the capture's own runs.
 inline bool in_memory(ir::Ref node) {
-    return node->attachment() != nullptr || node->is(ir::Op::Buffer);
+    if (node->is(ir::Op::Buffer)) return true;
+    return node->attachment() != nullptr &&
+           (current_recorder() == nullptr || made_by_capture(node));
 }
 
 /// The Buffer behind a node for which in_memory holds.

@@ -29,11 +29,11 @@ Workload training_step(std::vector<Tensor> weights,
     nn::Parameters parameters;
     for (Tensor& w : state->weights) parameters.push_back(&w);
     state->optimizer = std::make_unique<Optimizer>(parameters, options);
-    return {[state] {
+    return {captured([state] {
                 Tensor value = state->loss(state->weights);
                 state->optimizer->step(value);
                 return std::vector<Tensor>{value};
-            },
+            }),
             Reported::EveryCall, kReportedSteps};
 }
 
@@ -198,7 +198,7 @@ Workload resnet_forward(const Params& p, Source& s) {
     const Tensor x = s.values({p.integer("batch"), 3, size, size});
     const ResNet net(p.integer("depth"), false);
     const std::vector<Tensor> weights = net.weights(s, 1000);
-    return {realizing([=] { return std::vector<Tensor>{net(x, weights)}; })};
+    return {captured([=] { return std::vector<Tensor>{net(x, weights)}; })};
 }
 
 Workload resnet_step(const Params& p, Source& s) {
@@ -340,7 +340,7 @@ Workload llama_block(const Params& p, Source& s) {
     weights.push_back(matrix(hidden, dim));
     weights.push_back(matrix(dim, hidden));
     const Tensor cosine = table[{ellipsis, 0}], sine = table[{ellipsis, 1}];
-    return {realizing([=] {
+    return {captured([=] {
         Taker take(weights);
         const auto projected = [&](const Tensor& y, std::int64_t count) {
             return linear(y, take()).reshape({b, t, count, d}).transpose(1, 2);
@@ -398,8 +398,12 @@ Workload adamw(const Params& p, Source& s) {
     for (std::size_t i = 0; i < shapes.size(); ++i)
         weighted += sum(state->weights[i] * state->gradients[i]);
     backward(weighted);
-    return {[state] {
-                state->optimizer->step();
+    const Call step = captured([state] {
+        state->optimizer->step();
+        return std::vector<Tensor>();
+    });
+    return {[state, step] {
+                step();
                 return state->weights;
             },
             Reported::LastCall, kReportedSteps};

@@ -18,28 +18,28 @@ std::vector<Tensor> with_gradients(const Tensor& y, const std::vector<Tensor>& i
 }
 
 Workload elementwise(const Tensor& x, Tensor (*f)(const Tensor&)) {
-    return {realizing([=] { return std::vector<Tensor>{f(x)}; })};
+    return {captured([=] { return std::vector<Tensor>{f(x)}; })};
 }
 
 Workload gemm(const Params& p, Source& s) {
     const std::int64_t m = p.integer("m"), n = p.integer("n"), k = p.integer("k");
     const bool tb = p.flag("tb");
     const Tensor a = s.values({m, k}), b = s.values(tb ? Shape{n, k} : Shape{k, n});
-    return {realizing([=] { return std::vector<Tensor>{matmul(a, tb ? b.transpose(0, 1) : b)}; })};
+    return {captured([=] { return std::vector<Tensor>{matmul(a, tb ? b.transpose(0, 1) : b)}; })};
 }
 
 Workload gemm_bias_gelu(const Params& p, Source& s) {
     const std::int64_t m = p.integer("m"), n = p.integer("n"), k = p.integer("k");
     const Tensor x = s.values({m, k}), w = s.values({n, k}, std::pow(static_cast<double>(k), -0.5)),
                  b = s.values({n});
-    return {realizing([=] { return std::vector<Tensor>{gelu(linear(x, w, b), Gelu::Tanh)}; })};
+    return {captured([=] { return std::vector<Tensor>{gelu(linear(x, w, b), Gelu::Tanh)}; })};
 }
 
 Workload einsum_chain(const Params& p, Source& s) {
     const std::int64_t i = p.integer("i"), j = p.integer("j"), k = p.integer("k"),
                        l = p.integer("l");
     const Tensor a = s.values({i, j}), b = s.values({j, k}), c = s.values({k, l});
-    return {realizing([=] { return std::vector<Tensor>{einsum("ij,jk,kl->il", {a, b, c})}; })};
+    return {captured([=] { return std::vector<Tensor>{einsum("ij,jk,kl->il", {a, b, c})}; })};
 }
 
 struct Convolution {
@@ -66,23 +66,23 @@ struct Convolution {
 
 Workload convolution(const Params& p, Source& s) {
     const Convolution c(p, s);
-    return {realizing([=] { return std::vector<Tensor>{c()}; })};
+    return {captured([=] { return std::vector<Tensor>{c()}; })};
 }
 
 Workload convolution_backward(const Params& p, Source& s) {
     const Convolution c(p, s);
     const Tensor dy = s.values(c().shape());
-    return {realizing([=] { return vjp(c(), std::vector<Tensor>{c.x, c.w}, dy); })};
+    return {captured([=] { return vjp(c(), std::vector<Tensor>{c.x, c.w}, dy); })};
 }
 
 Workload chain(const Params& p, Source& s) {
     const Tensor a = s.values({p.integer("n")}), b = s.values({p.integer("n")});
-    return {realizing([=] { return std::vector<Tensor>{gelu(a * b + a, Gelu::Tanh) * b}; })};
+    return {captured([=] { return std::vector<Tensor>{gelu(a * b + a, Gelu::Tanh) * b}; })};
 }
 
 Workload softmax_backward(const Params& p, Source& s) {
     const Tensor y = s.values(rows_cols(p)), dy = s.values(rows_cols(p));
-    return {realizing([=] { return std::vector<Tensor>{y * (dy - sum(y * dy, -1, true))}; })};
+    return {captured([=] { return std::vector<Tensor>{y * (dy - sum(y * dy, -1, true))}; })};
 }
 
 struct Affine {
@@ -93,19 +93,19 @@ struct Affine {
 Workload layernorm(const Params& p, Source& s) {
     const Tensor x = s.values(rows_cols(p));
     const Affine a(p.integer("cols"), s);
-    return {realizing([=] { return std::vector<Tensor>{layer_norm(x, a.w, a.b)}; })};
+    return {captured([=] { return std::vector<Tensor>{layer_norm(x, a.w, a.b)}; })};
 }
 
 Workload layernorm_train(const Params& p, Source& s) {
     const Tensor x = s.values(rows_cols(p));
     const Affine a(p.integer("cols"), s);
     const Tensor dy = s.values(rows_cols(p));
-    return {realizing([=] { return with_gradients(layer_norm(x, a.w, a.b), {x, a.w, a.b}, dy); })};
+    return {captured([=] { return with_gradients(layer_norm(x, a.w, a.b), {x, a.w, a.b}, dy); })};
 }
 
 Workload rmsnorm(const Params& p, Source& s) {
     const Tensor x = s.values(rows_cols(p)), w = s.values({p.integer("cols")}, 0.1, 1);
-    return {realizing([=] { return std::vector<Tensor>{rms_norm(x, w)}; })};
+    return {captured([=] { return std::vector<Tensor>{rms_norm(x, w)}; })};
 }
 
 Workload batchnorm_train(const Params& p, Source& s) {
@@ -113,21 +113,21 @@ Workload batchnorm_train(const Params& p, Source& s) {
     const Tensor x = s.values(shape);
     const Affine a(p.integer("c"), s);
     const Tensor dy = s.values(shape);
-    return {realizing([=] { return with_gradients(batch_norm(x, a.w, a.b), {x, a.w, a.b}, dy); })};
+    return {captured([=] { return with_gradients(batch_norm(x, a.w, a.b), {x, a.w, a.b}, dy); })};
 }
 
 Workload reduction(const Params& p, Source& s) {
     const Tensor x = s.values(Shape(p.integers("shape")));
     const std::string op = p.text("op", "sum");
     const Axes axes = p.is_null("axis") ? Axes() : Axes(p.integer("axis"));
-    if (op == "sum") return {realizing([=] { return std::vector<Tensor>{sum(x, axes)}; })};
-    if (op == "max") return {realizing([=] { return std::vector<Tensor>{max(x, axes)}; })};
+    if (op == "sum") return {captured([=] { return std::vector<Tensor>{sum(x, axes)}; })};
+    if (op == "max") return {captured([=] { return std::vector<Tensor>{max(x, axes)}; })};
     if (op == "mean_var")
         return {
-            realizing([=] { return std::vector<Tensor>{mean(x, axes), var(x, axes, false, 0)}; })};
+            captured([=] { return std::vector<Tensor>{mean(x, axes), var(x, axes, false, 0)}; })};
     if (op == "argmax") {
-        if (axes.all()) return {realizing([=] { return std::vector<Tensor>{argmax(x)}; })};
-        return {realizing(
+        if (axes.all()) return {captured([=] { return std::vector<Tensor>{argmax(x)}; })};
+        return {captured(
             [=, axis = p.integer("axis")] { return std::vector<Tensor>{argmax(x, axis)}; })};
     }
     throw Unsupported("no reduction " + op);
@@ -135,7 +135,7 @@ Workload reduction(const Params& p, Source& s) {
 
 Workload permutation(const Params& p, Source& s) {
     const Tensor x = s.values(Shape(p.integers("shape")));
-    return {realizing([=, perm = p.integers("perm")] {
+    return {captured([=, perm = p.integers("perm")] {
         return std::vector<Tensor>{x.permute(perm).contiguous()};
     })};
 }
@@ -143,7 +143,7 @@ Workload permutation(const Params& p, Source& s) {
 Workload movement(const Params& p, Source& s) {
     const std::int64_t cols = p.integer("cols");
     const Tensor a = s.values(rows_cols(p)), b = s.values(rows_cols(p));
-    return {realizing([=] {
+    return {captured([=] {
         const Tensor both = narrow(cat({a, b}, 1), 1, 7, 2 * cols - 16);
         return std::vector<Tensor>{pad(both, {4, 4, 2, 2}) * 2};
     })};
@@ -164,45 +164,45 @@ struct Heads {
 
 Workload attention_forward(const Params& p, Source& s) {
     const Heads heads(p, s);
-    return {realizing([=] { return std::vector<Tensor>{heads()}; })};
+    return {captured([=] { return std::vector<Tensor>{heads()}; })};
 }
 
 Workload attention_train(const Params& p, Source& s) {
     const Heads heads(p, s);
     const Tensor dy = s.values(heads.q.shape());
-    return {realizing([=] { return with_gradients(heads(), {heads.q, heads.k, heads.v}, dy); })};
+    return {captured([=] { return with_gradients(heads(), {heads.q, heads.k, heads.v}, dy); })};
 }
 
 Workload embedding_rows(const Params& p, Source& s) {
     const Tensor table = s.values({p.integer("vocab"), p.integer("dim")}),
                  ids = s.integers({p.integer("ids")}, p.integer("vocab"));
-    return {realizing([=] { return std::vector<Tensor>{embedding(ids, table)}; })};
+    return {captured([=] { return std::vector<Tensor>{embedding(ids, table)}; })};
 }
 
 Workload embedding_backward(const Params& p, Source& s) {
     const std::int64_t vocab = p.integer("vocab"), dim = p.integer("dim"), count = p.integer("ids");
     const Tensor ids = s.integers({count}, vocab), dy = s.values({count, dim});
     return {
-        realizing([=] { return std::vector<Tensor>{index_add(zeros({vocab, dim}), 0, ids, dy)}; })};
+        captured([=] { return std::vector<Tensor>{index_add(zeros({vocab, dim}), 0, ids, dy)}; })};
 }
 
 Workload cross_entropy_train(const Params& p, Source& s) {
     const Tensor logits = s.values(rows_cols(p), 4),
                  labels = s.integers({p.integer("rows")}, p.integer("cols")), dloss = s.values({});
     return {
-        realizing([=] { return with_gradients(cross_entropy(logits, labels), {logits}, dloss); })};
+        captured([=] { return with_gradients(cross_entropy(logits, labels), {logits}, dloss); })};
 }
 
 Workload maxpool(const Params& p, Source& s) {
     const Tensor x = s.values({p.integer("n"), p.integer("c"), p.integer("h"), p.integer("w")});
     const std::int64_t r = p.integer("r"), stride = p.integer("stride"),
                        padding = p.integer("pad", 0);
-    return {realizing([=] {
+    return {captured([=] {
         return std::vector<Tensor>{max_pool2d(x, r, {.stride = stride, .padding = padding})};
     })};
 }
 
-// Built and run anew on each call, as all of these are.
+// Built and run anew on each call.
 Workload eager_op(const Params& p, Source& s) {
     const Tensor a = s.values({p.integer("n")}), b = s.values({p.integer("n")});
     return {realizing([=] { return std::vector<Tensor>{a + b}; })};
@@ -211,7 +211,7 @@ Workload eager_op(const Params& p, Source& s) {
 Workload replay(const Params& p, Source& s) {
     const std::int64_t n = p.integer("n"), steps = p.integer("steps");
     const Tensor x = s.values({n, n});
-    return {realizing([=] {
+    return {captured([=] {
         Tensor y = x;
         for (std::int64_t i = 0; i < steps; ++i)
             y = y * 0.5 + sum(y, i % 2 == 0 ? 1 : 0, true) * (0.5 / static_cast<double>(n));

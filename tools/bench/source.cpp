@@ -1,4 +1,5 @@
 #include <cmath>
+#include <memory>
 
 #include "workload.h"
 
@@ -69,6 +70,12 @@ Call realizing(std::function<std::vector<Tensor>()> build) {
         Tensor::realize(std::span<Tensor>(results));
         return results;
     };
+}
+
+Call captured(std::function<std::vector<Tensor>()> build) {
+    const auto function =
+        std::make_shared<Jit<std::function<std::vector<Tensor>()>>>(jit(std::move(build)));
+    return [function] { return (*function)(); };
 }
 
 Workload make_workload(const std::string& kind, const Params& params, Source& source) {

@@ -84,6 +84,8 @@ std::vector<Kind> model_kinds();
 
 /// A call that builds the expressions anew and realizes them together.
 Call realizing(std::function<std::vector<Tensor>()> build);
+/// A call that does so the first times, and from then on replays what these ran.
+Call captured(std::function<std::vector<Tensor>()> build);
 
 /// Answers the benchmark's requests, one JSON object a line, until the input ends or asks to exit.
 int serve();

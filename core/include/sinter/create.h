@@ -2,6 +2,7 @@
 // New tensors. The default dtype is f32; they live on default_device().
 
 #include <cstddef>
+#include <functional>
 #include <optional>
 #include <span>
 
@@ -20,6 +21,9 @@ Tensor full(const Shape& shape, const Scalar& value, std::optional<DType> dtype 
 /// alone share schedule and kernels (a learning rate, a step count). Integers keep 64 bits.
 Tensor scalar(const Scalar& value, std::optional<DType> dtype = std::nullopt,
               Where where = Where::current());
+/// scalar(value()), which a function captured by jit asks for again at every call.
+Tensor host_scalar(std::function<double()> value, DType dtype = f32,
+                   Where where = Where::current());
 Tensor empty_like(const Arg& x, std::optional<DType> dtype = std::nullopt);
 Tensor zeros_like(const Arg& x, std::optional<DType> dtype = std::nullopt);
 Tensor ones_like(const Arg& x, std::optional<DType> dtype = std::nullopt);

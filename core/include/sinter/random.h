@@ -5,6 +5,7 @@
 // captured (floating-point functions of them, as in randn, within the accuracy of those functions).
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 
 #include <sinter/tensor.h>
@@ -36,8 +37,9 @@ public:
     Key next_key();
 
 private:
+    friend struct Draw;
     struct Impl;
-    Impl* impl_;
+    std::shared_ptr<Impl> impl_;
 };
 
 /// The process's generator, seeded with 0 at start.

@@ -288,12 +288,15 @@ private:
     [[noreturn]] void throw_no_room(std::size_t bytes, Where where) const;
     void read_one(void* out, DType as, Where where) const;
     void require_defined(const Where& where) const;
+    void end_watch() noexcept;
+    friend struct TensorAccess;
     ir::UOp& handle();
     const ir::UOp& handle() const;
 
     alignas(
         void*) std::byte storage_[sizeof(void*)];  // an ir::UOp, of which this header knows no more
-    std::int64_t device_ = -1;
+    std::int32_t device_ = -1;
+    bool watched_ = false;        // by a captured function, which wants to know when it ends
     std::shared_ptr<Leaf> leaf_;  // of a Tensor marked by requires_grad
 };
 

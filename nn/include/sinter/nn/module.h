@@ -59,7 +59,7 @@ public:
     /// true.
     void train(bool on = true);
     void eval() { train(false); }
-    bool training() const { return training_; }
+    bool training() const;
 
     /// Parameters and buffers, by name.
     StateDict state_dict() const;

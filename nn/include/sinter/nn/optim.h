@@ -2,6 +2,7 @@
 // Optimizers, with the numbers of PyTorch's.
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include <sinter/nn/module.h>
@@ -38,20 +39,28 @@ public:
     /// Forgets the gradients that backward() collected.
     void zero_grad();
 
-    double lr() const { return lr_; }
-    /// Holds from the next step on.
-    void set_lr(double lr) { lr_ = lr; }
+    double lr() const { return clock_->lr; }
+    /// Holds from the next step on, in a captured function too.
+    void set_lr(double lr) { clock_->lr = lr; }
     /// Steps taken.
-    std::int64_t steps() const { return steps_; }
+    std::int64_t steps() const { return clock_->steps; }
 
 protected:
     /// `states` tensors of state for each parameter, zero at first.
     Optimizer(const Parameters& parameters, double lr, std::size_t states);
 
-    /// Host numbers of this step, before any update.
-    virtual void prepare() = 0;
-    /// Assigns the new values of `p` and of its state.
-    virtual void update(Tensor& p, const Tensor& gradient, std::vector<Tensor>& state) = 0;
+    /// What the host counts: kept apart from the optimizer, since captured steps refer to it.
+    struct Clock {
+        double lr = 0;
+        std::int64_t steps = 0;
+    };
+    std::shared_ptr<const Clock> clock() const { return clock_; }
+
+    /// Scalars of this step that the host works out (host_scalar), before any update.
+    virtual std::vector<Tensor> prepare() = 0;
+    /// Assigns the new values of `p` and of its state; `numbers` are those of prepare().
+    virtual void update(Tensor& p, const Tensor& gradient, std::vector<Tensor>& state,
+                        const std::vector<Tensor>& numbers) = 0;
 
 private:
     std::vector<Tensor> gradients_of(const Tensor& loss, Where where) const;
@@ -60,8 +69,7 @@ private:
 
     Parameters parameters_;
     std::vector<std::vector<Tensor>> state_;
-    double lr_;
-    std::int64_t steps_ = 0;
+    const std::shared_ptr<Clock> clock_;
 };
 
 struct SGDOptions {
@@ -80,10 +88,10 @@ public:
     explicit SGD(const Parameters& parameters, const SGDOptions& options = {});
 
 private:
-    void prepare() override;
-    void update(Tensor& p, const Tensor& gradient, std::vector<Tensor>& state) override;
+    std::vector<Tensor> prepare() override;
+    void update(Tensor& p, const Tensor& gradient, std::vector<Tensor>& state,
+                const std::vector<Tensor>& numbers) override;
     SGDOptions options_;
-    Tensor rate_, share_;
 };
 
 struct AdamOptions {
@@ -112,11 +120,11 @@ protected:
     Adam(const Parameters& parameters, const AdamOptions& options, bool decoupled);
 
 private:
-    void prepare() override;
-    void update(Tensor& p, const Tensor& gradient, std::vector<Tensor>& state) override;
+    std::vector<Tensor> prepare() override;
+    void update(Tensor& p, const Tensor& gradient, std::vector<Tensor>& state,
+                const std::vector<Tensor>& numbers) override;
     AdamOptions options_;
     bool decoupled_;
-    Tensor step_size_, root_correction_, keep_;
 };
 
 class AdamW final : public Adam {

@@ -50,14 +50,14 @@ class Search {
 public:
     Search(const Analysis& a, const Reducing& main, const Target& target)
         : a_(a), r_(main), target_(target) {
-        double bytes = 0;
+        double most = 0;
         for (std::size_t l : r_.loads) {
             double volume = static_cast<double>(size_of(a.accesses[l].node->dtype()));
             for (std::int64_t n : a.numbers)
                 if (a.accesses[l].depends(n)) volume *= static_cast<double>(a.size(n));
-            bytes += volume;
+            most = std::max(most, volume);
         }
-        near_ = bytes <= kNearBytes;
+        near_ = most <= kNearBytes;
     }
 
     // The plan for vectors along v; false if there is no tile. With `across`, an operand whose rows
@@ -300,7 +300,7 @@ private:
     const Reducing& r_;
     const Target& target_;
     int lanes_ = 1;
-    bool near_;  // all operands fit the nearest cache
+    bool near_;  // each operand fits the nearest cache
 };
 
 }  // namespace

@@ -181,6 +181,11 @@ std::int64_t Form::stage(Ref value, std::span<const Ref> over, Row row, int by) 
     const Ref along = range_node(a, fresh_number(), a.index(length), Role::Serial, false);
     for (std::size_t i = row.first; i < row.last; ++i)
         copy = substitute_free(a, copy, over[i], i + 1 == row.last ? along : a.index(0));
+    // What is unrolled elsewhere need not be here.
+    for (Ref r : over)
+        if (ir::role_of(r) == Role::Unroll)
+            copy = substitute_free(a, copy, r,
+                                   range_node(a, fresh_number(), r->src(0), Role::Serial, false));
     std::vector<Ref> stores(sink_->src().begin(), sink_->src().end());
     stores[0] = copy;
     sink_ = a.make(Op::Sink, DType::None, stores);

@@ -61,7 +61,8 @@ void choose_rows(const Analysis& a, Plan& plan) {
         const std::int64_t across = std::abs(m.stride[plan.vector]);
         if (m.general != 0 || across < kFarApart) continue;
         for (std::int64_t n : a.numbers) {
-            if (n == plan.vector || m.stride[n] != 1 || !has(a.outer, n) || a.size(n) < plan.lanes)
+            if (n == plan.vector || m.stride[n] != 1 || !has(a.outer & ~trips_mask(plan), n) ||
+                a.size(n) < plan.lanes)
                 continue;
             if (!a.range[n]->src(0)->is(Op::Const)) continue;
             plan.unrolled.push_back({n, plan.lanes});
@@ -74,19 +75,28 @@ void choose_rows(const Analysis& a, Plan& plan) {
 
 }  // namespace
 
+std::uint64_t trips_mask(const Plan& plan) {
+    std::uint64_t mask = 0;
+    if (plan.trips)
+        for (Ref r : *plan.trips) mask |= range_bit(r);
+    return mask;
+}
+
 int vector_lanes(const Analysis& a, const Target& target) {
     return std::clamp(target.vector_bits / 8 / static_cast<int>(a.element_bytes), 1, 64);
 }
 
-Plan choose(const Analysis& a, const Target& target) {
+Plan choose(const Analysis& a, const Target& target, std::optional<std::vector<Ref>> trips) {
     Plan plan;
+    plan.trips = std::move(trips);
+    const std::uint64_t taken = trips_mask(plan);
     const int lanes = vector_lanes(a, target);
     double best = 0;
     for (const MemoryAccess& m : a.accesses) best += a.volume(m.region);
     for (const Reducing& r : a.reductions) best += r.volume;
     best += a.value_work;
     for (std::int64_t n : a.numbers) {
-        if (has(a.ordered, n) || a.size(n) < 2) continue;
+        if (has(a.ordered | taken, n) || a.size(n) < 2) continue;
         const bool variable = !a.range[n]->src(0)->is(Op::Const);
         if (variable && !has(a.outer, n)) continue;
         const double cost = vector_cost(a, n, lanes);
@@ -174,11 +184,14 @@ int value_ops(Ref root) {
 
 // A value that several passes over the same row compute, at some cost, and a row of which fits the
 // nearest cache; null if there is none. Of values that contain one another the outermost.
-Ref value_to_stage(const Form& form, Ref lane, std::span<const Ref> row, double row_bytes) {
+Ref value_to_stage(const Form& form, Ref lane, std::span<const Ref> row, double row_bytes,
+                   std::span<const Ref> rows) {
     if (row_bytes > kRowBytes) return nullptr;
     const std::uint64_t lanes = range_bit(lane);
-    std::uint64_t one_row = 0;  // ranges of which the row has every value: its own, and the trip's
+    std::uint64_t one_row =
+        0;  // ranges of which the row has every value: its own, the trip's, and `rows`
     for (Ref r : row) one_row |= range_bit(r);
+    for (Ref r : rows) one_row |= range_bit(r);
     std::vector<Ref> passes;
     const Ref sink = form.sink();
     for (Ref n : ir::toposort(std::span(&sink, 1))) {
@@ -212,7 +225,7 @@ Ref value_to_stage(const Form& form, Ref lane, std::span<const Ref> row, double 
 
 Placed apply(Form& form, const Plan& plan) {
     const Analysis before = analyse(form.sink());
-    std::vector<Ref> parallel, blocks, tiles, within;
+    std::vector<Ref> parallel, blocks, tiles, within_blocks, within;
     // Of a tile of dot products, the blocks of the longer operand run outermost: it is gone through
     // once.
     const bool dots = plan.contraction && has(before.closed, plan.vector);
@@ -220,7 +233,8 @@ Placed apply(Form& form, const Plan& plan) {
     for (std::int64_t n : before.numbers) {
         const Ref r = before.range[n];
         const bool result = has(before.outer, n);
-        const bool outer = result && (plan.staged_for == 0 || has(plan.staged_for, n));
+        const bool outer = plan.trips ? has(trips_mask(plan), n)
+                                      : result && (plan.staged_for == 0 || has(plan.staged_for, n));
         const Role role = outer ? Role::Parallel : Role::Serial;
         const auto unrolled =
             std::ranges::find_if(plan.unrolled, [&](const auto& u) { return u.range == n; });
@@ -230,6 +244,8 @@ Placed apply(Form& form, const Plan& plan) {
             outer_block = halves.outer;
             if (halves.outer != nullptr && outer)
                 (plan.contraction ? blocks : parallel).push_back(halves.outer);
+            else if (halves.outer != nullptr && result)
+                (plan.contraction ? within_blocks : within).push_back(halves.outer);
             if (plan.vectors > 1) {
                 const Form::Halves parts =
                     form.split(halves.inner, plan.lanes, Role::Unroll, Role::Vector);
@@ -268,7 +284,7 @@ Placed apply(Form& form, const Plan& plan) {
         if (vectors != nullptr) over.push_back(vectors);
         over.push_back(lane);
         const Ref shared =
-            steps == row ? value_to_stage(form, lane, over, row * sizeof(float)) : nullptr;
+            steps == row ? value_to_stage(form, lane, over, row * sizeof(float), within) : nullptr;
         if (shared != nullptr) {
             result.thread_bytes = form.stage(shared, over);
         }
@@ -280,9 +296,12 @@ Placed apply(Form& form, const Plan& plan) {
     parallel.insert(parallel.end(), tiles.begin(), tiles.end());
     result.parallel = blocks;
     result.parallel.insert(result.parallel.end(), parallel.begin(), parallel.end());
+    if (plan.trips) result.parallel = *plan.trips;
     for (Ref r : result.parallel) result.order.push_back(r->arg(0));
-    if (plan.staged_for != 0)
+    if (plan.staged_for != 0 || plan.trips) {
+        within.insert(within.begin(), within_blocks.begin(), within_blocks.end());
         for (Ref r : within) result.order.push_back(r->arg(0));
+    }
     // Serial ranges by the longest stride that memory is walked with; ordered ones innermost among
     // equals.
     const Analysis after = analyse(form.sink());

@@ -1,6 +1,7 @@
 #pragma once
 // The cost model: which transformations a kernel gets, from its shape and the target alone.
 
+#include <optional>
 #include <vector>
 
 #include <sinter/codegen/codegen.h>
@@ -27,16 +28,23 @@ struct Plan {
     std::uint64_t staged_for = 0;
     bool squares = false;      ///< memory that is read across its rows is transposed in registers
     bool contraction = false;  ///< operands are reused: the vector range's blocks run outermost
+    /// If there: the ranges that run in parallel, and nothing else does.
+    std::optional<std::vector<Ref>> trips;
 };
 
 /// Lanes of vectors of the kernel's widest values.
 int vector_lanes(const Analysis& analysis, const Target& target);
 
-Plan choose(const Analysis& analysis, const Target& target);
+/// The ranges of plan.trips.
+std::uint64_t trips_mask(const Plan& plan);
+
+/// `trips`, where given, are the ranges that run in parallel; nothing else is done to them.
+Plan choose(const Analysis& analysis, const Target& target,
+            std::optional<std::vector<Ref>> trips = {});
 
 struct Placed {
     std::vector<std::int64_t> order;  ///< range numbers, outermost first
-    std::vector<Ref> parallel;        ///< in that order
+    std::vector<Ref> parallel;        ///< outermost first
     std::int64_t thread_bytes = 0;
 };
 

@@ -20,8 +20,9 @@ constexpr std::int64_t kPage = 4096;
 constexpr double kLine = 64;
 constexpr double kStageBytes = 1.25 * (1 << 20);  // of the second-level cache, for one staged block
 constexpr double kStageBlocks = 8,
-                 kStageRows = 64;   // fewer do not keep threads busy, or pay for the copy
-constexpr double kSmallWork = 1e5;  // cycles that one thread may do alone
+                 kStageRows = 64,  // fewer do not keep threads busy, or pay for the copy
+    kTripRows = 16;
+constexpr double kSmallWork = 1e5;                   // cycles that one thread may do alone
 constexpr double kCopied = 0.15, kTransposed = 0.5;  // cycles an element that is staged
 
 bool has(std::uint64_t mask, std::int64_t range) { return (mask >> range & 1) != 0; }
@@ -48,8 +49,9 @@ struct Staged {
 
 class Search {
 public:
-    Search(const Analysis& a, const Reducing& main, const Target& target)
-        : a_(a), r_(main), target_(target) {
+    /// `trips`: ranges that run in parallel whatever is chosen, if that is so.
+    Search(const Analysis& a, const Reducing& main, const Target& target, std::uint64_t trips)
+        : a_(a), r_(main), target_(target), trips_(trips) {
         double most = 0;
         for (std::size_t l : r_.loads) {
             double volume = static_cast<double>(size_of(a.accesses[l].node->dtype()));
@@ -212,7 +214,7 @@ private:
         // Rows: ranges of the result along which some operand is reused.
         std::vector<std::int64_t> rows;
         for (std::int64_t n : a_.numbers) {
-            if (n == v || !has(r_.scope & a_.outer, n) || a_.size(n) < 2) continue;
+            if (n == v || !has(r_.scope & a_.outer & ~trips_, n) || a_.size(n) < 2) continue;
             if (staged != nullptr && has(staged->scope, n)) continue;
             const bool reused =
                 r_.loads.size() > 1 && std::ranges::any_of(r_.loads, [&](std::size_t l) {
@@ -261,7 +263,16 @@ private:
         const double bytes =
             a_.volume(s.steps) * width * static_cast<double>(size_of(m.node->dtype()));
         double blocks = a_.volume(s.scope) / width;
-        if (bytes > kStageBytes || a_.volume(a_.outer & ~s.scope) < kStageRows) return;
+        if (bytes > kStageBytes) return;
+        if (trips_ != 0) {
+            // Each trip has a copy of its own, for the rows that it has.
+            if (a_.volume(a_.outer & ~s.scope & ~trips_) < kTripRows) return;
+            cost += a_.volume(s.steps | s.scope | trips_) * (s.across ? kTransposed : kCopied);
+            plan.staged_for = s.scope;
+            plan.squares = s.across;
+            return;
+        }
+        if (a_.volume(a_.outer & ~s.scope) < kStageRows) return;
         // Where the operand has too few blocks to keep threads busy, others of the result's ranges
         // run in parallel too, each with a copy of its own.
         std::uint64_t scope = s.scope;
@@ -299,6 +310,7 @@ private:
     const Analysis& a_;
     const Reducing& r_;
     const Target& target_;
+    const std::uint64_t trips_;
     int lanes_ = 1;
     bool near_;  // each operand fits the nearest cache
 };
@@ -310,15 +322,18 @@ void choose_contraction(const Analysis& a, const Target& target, Plan& plan) {
         a.reductions, {}, [](const Reducing& r) { return r.volume * (1 + r.ops); });
     if (main == a.reductions.end() || plan.vector < 0) return;
     if (!has(main->scope | main->closed, plan.vector)) return;
-    Search search(a, *main, target);
+    const std::uint64_t trips = trips_mask(plan);
+    Search search(a, *main, target, trips);
     double least = INFINITY;
     search.plan_for(plan.vector, plan.lanes, false, plan, least);
     if (main->loads.size() < 2) return;
     for (std::int64_t n : a.numbers) {
-        const bool result = has(main->scope & a.outer, n) && a.range[n]->src(0)->is(Op::Const);
+        const bool result =
+            has(main->scope & a.outer & ~trips, n) && a.range[n]->src(0)->is(Op::Const);
         const int lanes = vector_lanes(a, target);
         if (!result || lanes < 4 || a.size(n) < lanes) continue;
         Plan other;
+        other.trips = plan.trips;
         double cost = INFINITY;
         if (search.plan_for(n, lanes, true, other, cost) && cost < least) {
             least = cost;

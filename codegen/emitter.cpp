@@ -192,7 +192,7 @@ Value Emitter::make(Ref node) {
         }
         case Op::Param: {
             if (node->arg(0) == kSharedSlot) return argument(Arg::Shared);
-            if (node->arg(0) == kThreadSlot) return argument(Arg::Thread);
+            if (node->arg(0) == kThreadSlot || ir::is_near(node)) return argument(Arg::Thread);
             Inst inst{Code::Block};
             inst.imm = node->arg(0);
             return push(inst, 0);

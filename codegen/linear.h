@@ -95,6 +95,9 @@ struct If {
 /// A phase: a function over trips [Arg::Begin, Arg::End).
 struct Function {
     std::string symbol;
+    /// If not empty, the function is these others, which are part of the same program, one after
+    /// the other for each trip.
+    std::vector<std::string> each_trip;
     std::vector<Inst> insts;
     Block body;
 };

@@ -34,8 +34,12 @@ struct Work {
 class Linearizer {
 public:
     Linearizer(Arena& arena, Ref sink, std::span<const std::int64_t> order,
-               const std::string& symbol, const LinearizeOptions& options)
-        : arena_(arena), emit_(arena, options.fma), squares_(options.squares) {
+               std::span<const Ref> parallel, const std::string& symbol,
+               const LinearizeOptions& options)
+        : arena_(arena),
+          emit_(arena, options.fma),
+          parallel_(parallel.begin(), parallel.end()),
+          squares_(options.squares) {
         emit_.function().symbol = symbol;
         for (const Streamed& s : options.streamed) emit_.stream(s);
         for (Ref n : ir::toposort(std::span(&sink, 1))) {
@@ -56,10 +60,6 @@ public:
         for (std::size_t i = 0; i < 64; ++i) rank_[i] = 64 + static_cast<std::int64_t>(i);
         for (std::size_t i = 0; i < order.size(); ++i)
             rank_[static_cast<std::size_t>(order[i])] = static_cast<std::int64_t>(i);
-        for (std::int64_t number : order) {
-            Ref r = range_[static_cast<std::size_t>(number)];
-            if (r != nullptr && ir::role_of(r) == Role::Parallel) parallel_.push_back(r);
-        }
         Ref written = nullptr;
         for (Ref s : sink->src()) {
             stores_.push_back(s);
@@ -338,12 +338,37 @@ private:
         throw InternalError("codegen: a kernel with more than 64 ranges");
     }
 
+    // The range that is next for all of the works, null if there is none.
+    Ref shared_range(const std::vector<Work>& works) const {
+        std::int64_t next = -1;
+        for (const Work& w : works) {
+            if (w.store == nullptr) return nullptr;
+            std::int64_t first = -1;
+            for (std::int64_t i = 0; i < 64; ++i)
+                if ((w.remaining >> i & 1) != 0 &&
+                    (first < 0 ||
+                     rank_[static_cast<std::size_t>(i)] < rank_[static_cast<std::size_t>(first)]))
+                    first = i;
+            if (first < 0 || (next >= 0 && first != next)) return nullptr;
+            next = first;
+            // What is kept over the range is all of it.
+            if (w.store->src(0)->arg(0) == kThreadSlot &&
+                (w.store->src(1)->ranges() >> next & 1) != 0)
+                return nullptr;
+        }
+        if (next < 0 || (ordered_ >> next & 1) != 0) return nullptr;
+        return range_[static_cast<std::size_t>(next)];
+    }
+
     void process(std::vector<Work> works) {
         // What is kept near is all there before it is read.
         const auto rest = std::ranges::stable_partition(works, [](const Work& w) {
             return w.store != nullptr && w.store->src(0)->arg(0) == kThreadSlot;
         });
         if (rest.begin() != works.begin() && !rest.empty()) {
+            for (Work& w : works) w.remaining &= ~emit_.open_ranges();
+            // Of rows that are gone through one by one, each is kept for itself.
+            if (const Ref shared = shared_range(works)) return run_loop(shared, std::move(works));
             std::vector<Work> after(rest.begin(), rest.end());
             works.erase(rest.begin(), rest.end());
             emit_.scratch_is_free();
@@ -541,7 +566,8 @@ private:
 
     Arena& arena_;
     Emitter emit_;
-    std::vector<Ref> stores_, parallel_;
+    const std::vector<Ref> parallel_;
+    std::vector<Ref> stores_;
     Ref range_[64] = {};
     std::int64_t rank_[64] = {};
     std::map<Ref, std::vector<Ref>> fresh_;  // ranges made in the place of another
@@ -555,8 +581,9 @@ private:
 }  // namespace
 
 Function linearize(Arena& arena, Ref sink, std::span<const std::int64_t> order,
-                   const std::string& symbol, const LinearizeOptions& options) {
-    return Linearizer(arena, sink, order, symbol, options).run();
+                   std::span<const Ref> parallel, const std::string& symbol,
+                   const LinearizeOptions& options) {
+    return Linearizer(arena, sink, order, parallel, symbol, options).run();
 }
 
 }  // namespace sinter::codegen

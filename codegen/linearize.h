@@ -16,8 +16,8 @@ struct LinearizeOptions {
 };
 
 /// The function for the stores of `sink`, whose ranges are Parallel, Serial or Vector (at most
-/// one). `order` lists range numbers, outermost first; parallel ranges come first and every store
-/// depends on all of them.
+/// one). `order` lists range numbers, outermost first, `parallel` the ranges that trips are
+/// numbered by, whether or not the stores depend on them all.
 ///
 /// Loops follow from the graph. Within the loops that are open, the work is a set of stores and
 /// reductions; a reduction that all remaining work of the scope can share is computed there, before
@@ -26,6 +26,7 @@ struct LinearizeOptions {
 /// depends on. The last trip of a ragged range is code of its own, so that masks cost nothing in
 /// the others.
 Function linearize(Arena& arena, Ref sink, std::span<const std::int64_t> order,
-                   const std::string& symbol, const LinearizeOptions& options);
+                   std::span<const Ref> parallel, const std::string& symbol,
+                   const LinearizeOptions& options);
 
 }  // namespace sinter::codegen

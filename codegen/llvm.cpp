@@ -117,6 +117,10 @@ public:
             "noalias nocapture %shared, "
             "ptr noalias nocapture %thread, ptr noalias nocapture %check, i64 %begin, i64 %end";
         body_ += "define void @" + f.symbol + "(" + params + ") #0 {\nentry:\n";
+        if (!f.each_trip.empty()) {
+            for_each_trip(f.each_trip);
+            return;
+        }
         label_ = "entry";
         next_ = 0;
         streams_ = false;
@@ -124,6 +128,21 @@ public:
         // Stores past the caches are not ordered with what tells other threads of them.
         if (streams_ && is_x86()) line(call("void", "llvm.x86.sse.sfence", {}));
         body_ += "  ret void\n}\n\n";
+    }
+
+    void for_each_trip(const std::vector<std::string>& parts) {
+        line("%some = icmp slt i64 %begin, %end");
+        line("br i1 %some, label %trip, label %done");
+        body_ += "trip:\n";
+        line("%t = phi i64 [ %begin, %entry ], [ %next, %trip ]");
+        line("%next = add nsw i64 %t, 1");
+        for (const std::string& part : parts)
+            line("call void @" + part +
+                 "(ptr %blocks, ptr %scalars, ptr %shared, ptr %thread, ptr %check, i64 %t, i64 "
+                 "%next)");
+        line("%again = icmp slt i64 %next, %end");
+        line("br i1 %again, label %trip, label %done");
+        body_ += "done:\n  ret void\n}\n\n";
     }
 
     std::string text() {

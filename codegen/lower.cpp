@@ -6,6 +6,7 @@
 #include <sinter/ir/env.h>
 #include <sinter/ir/spec.h>
 
+#include "chain.h"
 #include "choose.h"
 #include "choose_gpu.h"
 #include "cuda.h"
@@ -158,6 +159,74 @@ Phase describe_phase(const Analysis& a, const Placed& placed, const std::string&
     return phase;
 }
 
+// One function, and what it does.
+struct Lowered {
+    Function function;
+    Phase phase;
+};
+
+Lowered linear(Form& form, const Placed& placed, const Analysis& analysis, const Plan& plan,
+               const std::string& symbol, const Target& target, Program& program) {
+    const bool gpu = target.kind == Target::Kind::Cuda;
+    program.thread_bytes = std::max(program.thread_bytes, placed.thread_bytes);
+    ir::establishes(ir::Level::Scheduled, form.sink(), "the transformations");
+    program.schedule += symbol + ": " + (form.log().empty() ? "as it is" : form.log()) + "\n";
+    return {
+        linearize(form.arena(), form.sink(), placed.order, placed.parallel, symbol,
+                  {target.fma, gpu ? std::vector<Streamed>{} : streamed(analysis), plan.squares}),
+        describe_phase(analysis, placed, symbol, plan.vector < 0 ? 1 : plan.lanes)};
+}
+
+// Phases of a launch, one after the other.
+void lower_phases(Form& form, const std::string& name, const Target& target, bool plain,
+                  Program& program, std::vector<Function>& functions) {
+    const bool gpu = target.kind == Target::Kind::Cuda;
+    Phases phases{{form.sink()}, 0};
+    if (!plain) phases = split_long_reductions(form, gpu ? kGpuChunks : ChunkLimits{});
+    program.shared_bytes = phases.shared_bytes;
+    for (Ref sink : phases.sinks) {
+        const std::string symbol = name + "_" + std::to_string(functions.size());
+        Form part(form.arena(), sink);
+        const Analysis analysis = analyse(sink);
+        const Plan plan = plain || gpu ? Plan{} : choose(analysis, target);
+        const Placed placed = gpu ? schedule_for_gpu(part, plain) : apply(part, plan);
+        Lowered lowered = linear(part, placed, analysis, plan, symbol, target, program);
+        if (gpu) {
+            const Team team = team_of(part.sink(), lowered.phase.trips, placed.thread_bytes);
+            lowered.phase.lanes = team.lanes;
+            lowered.phase.teams = team.per_block;
+        }
+        functions.push_back(std::move(lowered.function));
+        program.phases.push_back(std::move(lowered.phase));
+    }
+}
+
+// Steps that a block of rows goes through: one phase.
+void lower_chain(Form& form, const std::string& name, const Target& target, Program& program,
+                 std::vector<Function>& functions) {
+    const ChainCut cut = cut_chain(form);
+    program.schedule += name + ": " + form.log() + "\n";
+    program.thread_bytes = cut.near_bytes;
+    Function all;
+    all.symbol = name + "_0";
+    Phase phase;
+    for (Ref sink : cut.sinks) {
+        const std::string symbol = all.symbol + "_" + std::to_string(all.each_trip.size());
+        Form part(form.arena(), sink);
+        part.reserve(cut.near_bytes, cut.trips);
+        const Analysis analysis = analyse(sink);
+        const Plan plan = choose(analysis, target, cut.trips);
+        Lowered lowered = linear(part, apply(part, plan), analysis, plan, symbol, target, program);
+        functions.push_back(std::move(lowered.function));
+        all.each_trip.push_back(symbol);
+        phase.trips = lowered.phase.trips;
+        phase.trip_cost += lowered.phase.trip_cost;
+    }
+    phase.symbol = all.symbol;
+    functions.push_back(std::move(all));
+    program.phases.push_back(std::move(phase));
+}
+
 }  // namespace
 
 std::string Target::key() const {
@@ -176,34 +245,12 @@ Program lower(Ref sink, const std::string& name, const Target& target) {
     Form form(arena, sink);
     const bool plain = ir::env::flag("NOOPT"), gpu = target.kind == Target::Kind::Cuda;
     if (!plain) fuse_ranges(form);
-    Phases phases{{form.sink()}, 0};
-    if (!plain) phases = split_long_reductions(form, gpu ? kGpuChunks : ChunkLimits{});
-
     Program program;
-    program.shared_bytes = phases.shared_bytes;
     std::vector<Function> functions;
-    for (Ref part : phases.sinks) {
-        const std::string symbol = name + "_" + std::to_string(functions.size());
-        Form phase_form(arena, part);
-        const Analysis analysis = analyse(part);
-        const Plan plan = plain || gpu ? Plan{} : choose(analysis, target);
-        const Placed placed = gpu ? schedule_for_gpu(phase_form, plain) : apply(phase_form, plan);
-        program.thread_bytes = std::max(program.thread_bytes, placed.thread_bytes);
-        ir::establishes(ir::Level::Scheduled, phase_form.sink(), "the transformations");
-        functions.push_back(linearize(
-            arena, phase_form.sink(), placed.order, symbol,
-            {target.fma, gpu ? std::vector<Streamed>{} : streamed(analysis), plan.squares}));
-        program.phases.push_back(
-            describe_phase(analysis, placed, symbol, plan.vector < 0 ? 1 : plan.lanes));
-        if (gpu) {
-            const Team team =
-                team_of(phase_form.sink(), program.phases.back().trips, placed.thread_bytes);
-            program.phases.back().lanes = team.lanes;
-            program.phases.back().teams = team.per_block;
-        }
-        program.schedule +=
-            symbol + ": " + (phase_form.log().empty() ? "as it is" : phase_form.log()) + "\n";
-    }
+    if (has_near_memory(form.sink()))
+        lower_chain(form, name, target, program, functions);
+    else
+        lower_phases(form, name, target, plain, program, functions);
     program.source = gpu ? render_cuda(functions, program.phases, program.thread_bytes)
                          : render_llvm(functions, target);
     return program;

@@ -39,8 +39,8 @@ using Make = std::function<Ref(Ref node, std::span<const Ref> src)>;
 std::vector<Ref> rebuild(std::span<const Ref> roots, const Make& make);
 Ref rebuild(Ref root, const Make& make);
 
-/// `from` (a Range or Variable) replaced by `to` where it is free: below a Reduce, Accumulate or
-/// Stage that closes it, it is another index of the same name and stays.
+/// `from` (a Range or Variable) replaced by `to` where it is free: below a Reduce or
+/// Accumulate that closes it, it is another index of the same name and stays.
 std::vector<Ref> substitute_free(Arena& arena, std::span<const Ref> roots, Ref from, Ref to);
 Ref substitute_free(Arena& arena, Ref root, Ref from, Ref to);
 

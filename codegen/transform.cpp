@@ -201,7 +201,8 @@ std::int64_t Form::stage(Ref value, std::span<const Ref> over) {
         elements *= r->src(0)->arg(0);
         names += " " + text(r);
     }
-    Ref index = a.index(0);
+    const auto element_bytes = static_cast<std::int64_t>(size_of(value->dtype()));
+    Ref index = a.index(scratch_ / element_bytes);
     std::int64_t rest = elements;
     for (Ref r : over) {
         rest /= r->src(0)->arg(0);
@@ -218,7 +219,7 @@ std::int64_t Form::stage(Ref value, std::span<const Ref> over) {
     stores.insert(stores.end(), sink_->src().begin(), sink_->src().end());
     sink_ = a.make(Op::Sink, DType::None, stores);
     note("stage " + std::string(ir::name(value->op())) + " over" + names);
-    return elements * static_cast<std::int64_t>(size_of(value->dtype()));
+    return scratch_ + elements * element_bytes;
 }
 
 void Form::expand_unrolled() {

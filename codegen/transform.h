@@ -21,6 +21,11 @@ public:
     /// "split r0 4096 by 64; vectorize r2 16"
     const std::string& log() const { return log_; }
     void note(const std::string& what);
+    /// What others use already: bytes at the start of the thread's scratch, and ranges.
+    void reserve(std::int64_t scratch_bytes, std::span<const Ref> ranges) {
+        scratch_ = scratch_bytes;
+        for (Ref r : ranges) used_ |= range_bit(r);
+    }
 
     struct Halves {
         Ref outer, inner;
@@ -36,7 +41,8 @@ public:
     Ref fuse(Ref outer, Ref inner);
     /// `value` is kept in the thread's scratch: computed once over the ranges of `over` for each
     /// trip of the others it depends on, and read from there by all that used it; side by side in
-    /// the order of `over`, the last running fastest. A load keeps its mask. Gives the bytes.
+    /// the order of `over`, the last running fastest. A load keeps its mask. Gives the bytes of
+    /// scratch used, with those reserved.
     std::int64_t stage(Ref value, std::span<const Ref> over);
     /// The same for a load, whose copy goes through the ranges over[first] … over[last - 1], which
     /// make one row of memory, as one range in unrolled blocks of `by`.
@@ -52,6 +58,7 @@ private:
     Arena& arena_;
     Ref sink_;
     std::uint64_t used_ = 0;
+    std::int64_t scratch_ = 0;
     std::string log_;
 };
 

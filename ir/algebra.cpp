@@ -45,6 +45,29 @@ Ref cast_of_cast(Arena& arena, Ref root, const Bindings& m) {
                       : arena.make(Op::Cast, to, std::span<const Ref>(&x, 1), {}, root->lanes());
 }
 
+// The index that `n` is a cast of, or is as a constant; null if it is neither, or the cast wraps.
+Ref as_index(Arena& arena, Ref n) {
+    if (n->is(Op::Const)) return arena.index(n->arg(0));
+    if (!n->is(Op::Cast) || n->src(0)->dtype() != DType::Index || n->lanes() != 1) return nullptr;
+    const Ref x = n->src(0);
+    return x->vmin() >= info(n->dtype()).min && x->vmax() <= info(n->dtype()).max ? x : nullptr;
+}
+
+// What is computed from positions is computed as an index, whose sums and comparisons are decided
+// and simplified by their bounds.
+Ref positions(Arena& arena, Ref root, const Bindings&) {
+    const DType dt = root->src(0)->dtype();
+    if (dt == DType::Index || !is_signed_int(dt)) return nullptr;
+    if (root->src(0)->is(Op::Const) && root->src(1)->is(Op::Const)) return nullptr;
+    const Ref x = as_index(arena, root->src(0)), y = as_index(arena, root->src(1));
+    if (x == nullptr || y == nullptr) return nullptr;
+    const Ref src[] = {x, y};
+    if (info(root->op()).dtype == DTypeRule::Bool) return arena.make(root->op(), DType::Bool, src);
+    const Ref sum = arena.make(root->op(), DType::Index, src);
+    if (sum->vmin() < info(dt).min || sum->vmax() > info(dt).max) return nullptr;
+    return arena.cast(sum, dt);
+}
+
 }  // namespace
 
 const RewriteRules& algebra() {
@@ -148,6 +171,14 @@ const RewriteRules& algebra() {
         {b(where(x, 0, 1)), logical_not(x)},
         {where(x, where(x, y, z), w), where(x, y, w)},
         {where(x, y, where(x, z, w)), where(x, y, w)},
+
+        // Positions (iota) that are compared or added.
+        {lt(x, y), positions},
+        {le(x, y), positions},
+        {eq(x, y), positions},
+        {ne(x, y), positions},
+        {i(x + y), positions},
+        {i(x - y), positions},
 
         // Casts.
         {cast(x),

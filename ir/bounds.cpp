@@ -146,8 +146,7 @@ std::uint64_t ranges_of(Ref n) {
             return mask | range_bit(n);
         // The ranges these close are their values' own.
         case Op::Reduce:
-        case Op::Accumulate:
-        case Op::Stage: {
+        case Op::Accumulate: {
             std::uint64_t open = 0, closed = 0;
             for (Ref v : n->src().first(value_count(n))) open |= v->ranges();
             for (Ref r : named_ranges(n)) closed |= range_bit(r);

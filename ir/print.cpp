@@ -56,11 +56,6 @@ std::string_view role_name(std::int64_t role) {
     return role >= 0 && role < 6 ? names[static_cast<std::size_t>(role)] : "?";
 }
 
-std::string_view space_name(std::int64_t space) {
-    constexpr std::array<std::string_view, 3> names = {"registers", "thread", "shared"};
-    return space >= 0 && space < 3 ? names[static_cast<std::size_t>(space)] : "?";
-}
-
 std::string kind_name(std::int64_t kind) {
     if (kind < 0 || kind > static_cast<std::int64_t>(ReduceKind::Set)) return "?";
     return std::string(name(static_cast<ReduceKind>(kind)));
@@ -155,9 +150,6 @@ std::string arguments(Ref node) {
         case Op::Check:
             if (!has(2)) break;
             return named("below", 0) + named("site", 1) + (has(3) ? " guarding" : "");
-        case Op::Stage:
-            if (!has(2)) break;
-            return " " + std::string(space_name(args[0])) + named("slot", 1);
         default:
             break;
     }

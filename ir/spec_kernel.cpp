@@ -139,19 +139,6 @@ std::vector<SpecRow> common_rows() {
                 return sources(n, 1) && (args(n, 2) || args(n, 3)) && n->dtype() == DType::Index &&
                        n->arg(0) >= 0 && (is_integer(n->src(0)->dtype()));
             }),
-        row(Op::Stage, "a value over ranges, in a space",
-            [](Ref n) {
-                return n->dtype() == DType::None && !n->src().empty() &&
-                       is_ranges(n->src().subspan(1)) && args(n, 2) && n->arg(0) >= 0 &&
-                       n->arg(0) <= static_cast<std::int64_t>(Space::Shared);
-            }),
-        row(Op::StageRead, "one index a staged range",
-            [](Ref n) {
-                return !n->src().empty() && n->src(0)->is(Op::Stage) &&
-                       n->src().size() == n->src(0)->src().size() &&
-                       same_dtypes(n->src().subspan(1), DType::Index) &&
-                       n->dtype() == n->src(0)->src(0)->dtype();
-            }),
         row(Op::Store, "memory, index, value and mask; then ranges to be walked in order",
             [](Ref n) {
                 return n->dtype() == DType::None && n->src().size() >= 4 &&

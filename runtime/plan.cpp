@@ -4,6 +4,7 @@
 #include <utility>
 
 #include <sinter/ir/env.h>
+#include <sinter/ir/kernel.h>
 #include <sinter/runtime/target.h>
 
 #include "cuda/program.h"
@@ -20,17 +21,22 @@ bool has_check(ir::Ref sink) {
                        [](ir::Ref node) { return node->is(ir::Op::Check); });
 }
 
+// A part of a core's second-level cache, which holds what a kernel streams besides.
+constexpr std::int64_t kNearBytes = 512 << 10;
+
 std::vector<bool> written(ir::Ref sink, std::size_t slots) {
     std::vector<bool> result(slots, false);
     for (ir::Ref store : sink->src())
-        result.at(static_cast<std::size_t>(store->src(0)->arg(0))) = true;
+        if (!ir::is_near(store->src(0)))
+            result.at(static_cast<std::size_t>(store->src(0)->arg(0))) = true;
     return result;
 }
 
 std::shared_ptr<const Plan> make_plan(const schedule::Normalised& graph,
                                       const std::vector<bool>& may_overwrite, DeviceId device) {
     auto plan = std::make_shared<Plan>();
-    plan->schedule = schedule::make_schedule(graph, {may_overwrite});
+    plan->schedule =
+        schedule::make_schedule(graph, {may_overwrite, device == DeviceId::CPU ? kNearBytes : 0});
     for (const schedule::Kernel& kernel : plan->schedule.kernels)
         plan->checks.push_back(has_check(kernel.sink));
     plan->any_checks =

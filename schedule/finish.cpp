@@ -80,7 +80,7 @@ public:
         // Numbered first, so that what simplification makes of equal kernels is equal, too; once
         // more because it may have dropped operands.
         stores = renumber(collapse_ranges(arena_, std::move(stores)));
-        stores = renumber(ir::simplify(arena_, stores));
+        stores = renumber(without_repeats(ir::simplify(arena_, stores)));
         out_.segmentable = is_flat(stores);
         if (out_.segmentable) {
             size_ = range_size(stores);
@@ -97,6 +97,26 @@ private:
         for (Ref node : ir::toposort(stores))
             if (node->is(Op::Range)) return node->src(0)->arg(0);
         return 1;
+    }
+
+    // A combining store names its ranges. Those that turn out to change nothing in it make it
+    // combine the same value as often as they have trips: that is a reduction of its own.
+    std::vector<Ref> without_repeats(std::vector<Ref> stores) {
+        for (Ref& store : stores) {
+            if (store->src().size() == 4) continue;
+            const std::span<const std::int64_t> kind = store->args().first(1);
+            std::vector<Ref> src(store->src().begin(), store->src().begin() + 4);
+            std::uint64_t used = 0;
+            for (Ref s : src) used |= s->ranges();
+            std::vector<Ref> reduced{arena_.cast(src[2], accumulator_type(src[2]->dtype()))};
+            for (Ref r : store->src().subspan(4))
+                if ((r->ranges() & ~used) != 0) reduced.push_back(r);
+            if (reduced.size() > 1 && kind[0] != static_cast<std::int64_t>(ir::ReduceKind::Set))
+                src[2] = arena_.cast(arena_.make(Op::Reduce, reduced[0]->dtype(), reduced, kind),
+                                     src[2]->dtype());
+            store = arena_.make(Op::Store, DType::None, src, kind);
+        }
+        return stores;
     }
 
     // What Param and Variable slots stand for, now and after the numbering that is being made.

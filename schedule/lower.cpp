@@ -323,8 +323,12 @@ Ref Lowering::store(const PlannedStore& planned) {
             const Ref check = x_.checked(n, g_.src(n, 1), planned.tuple, truth, g_.shape(n)[axis]);
             to[axis] = check;
             const Ref index = x_.index().flatten(to, g_.shape(n));
-            return ir::store(a_, memory(n), index, value(g_.src(n, 2), planned.tuple),
-                             depends(index, check) ? truth : x_.guard(check), g_.arg(n, 0));
+            // The ranges are named: one that neither index nor value depends on repeats the store.
+            std::vector<Ref> src{memory(n), index, value(g_.src(n, 2), planned.tuple),
+                                 depends(index, check) ? truth : x_.guard(check)};
+            for (Ref r : x_.tuple(planned.tuple))
+                if (r->is(Op::Range)) src.push_back(r);
+            return a_.make(Op::Store, DType::None, src, g_.args(n).first(1));
         }
     }
     throw InternalError("a store of no kind");

@@ -2,6 +2,7 @@
 #include <memory>
 #include <unordered_map>
 
+#include "chain.h"
 #include "finish.h"
 #include "in_place.h"
 #include "lower.h"
@@ -61,26 +62,41 @@ Schedule make_schedule(const Normalised& normalised, const Assumptions& assumpti
     for (KernelId k = 0; k < plan.kernels().size(); ++k)
         finished.push_back(finish(graph, *out.arena, lower_kernel(expansion, plan, k)));
 
+    const auto is_temporary = [&](Id n) {
+        return blocks.of[n] != kNone && out.blocks[blocks.of[n]].kind == Block::Kind::Temporary;
+    };
+    Chains chains =
+        chain_kernels(graph, *out.arena, std::move(finished), is_temporary, assumptions.near_bytes);
+
     // Equal kernels are one entry.
     std::unordered_map<ir::Ref, std::uint32_t> entries;
     std::vector<bool> checks;  // by kernel
     std::vector<Task> tasks;
-    for (KernelId k = 0; k < finished.size(); ++k) {
-        FinishedKernel& f = finished[k];
+    for (FinishedKernel& f : chains.kernels) {
         const auto [entry, fresh] =
             entries.try_emplace(f.sink, static_cast<std::uint32_t>(out.kernels.size()));
         if (fresh) out.kernels.push_back({f.sink, f.name, f.flops, f.bytes});
         if (fresh) checks.push_back(has_check(f.sink));
-        Task task{entry->second, f.segmentable, {}, plan.kernels()[k].reads, checks[entry->second]};
+        Task task{entry->second, f.segmentable, {}, {}, checks[entry->second]};
         for (Id memory : f.memories) task.segment.blocks.push_back(blocks.of[memory]);
         task.segment.scalars = f.scalars;
         tasks.push_back(std::move(task));
+    }
+    for (KernelId k = 0; k < plan.kernels().size(); ++k) {
+        std::vector<std::uint32_t>& after = tasks[chains.of[k]].after;
+        for (KernelId read : plan.kernels()[k].reads) {
+            const std::uint32_t task = chains.of[read];
+            if (task != chains.of[k] && std::ranges::find(after, task) == after.end())
+                after.push_back(task);
+        }
+        std::ranges::sort(after);
     }
     for (Id n = 0; n < graph.size(); ++n) {
         if (graph.op(n) != Op::Assign || plan.home(n) == kNone) continue;
         const Id target = graph.base(graph.src(n, 0));
         if (graph.op(target) == Op::Buffer)
-            write_in_place(out, tasks, plan.home(n), blocks.of[n], blocks.of[target], assumptions);
+            write_in_place(out, tasks, chains.of[plan.home(n)], blocks.of[n], blocks.of[target],
+                           assumptions);
     }
     out.launches = order_launches(tasks);
     out.arena_bytes = place_temporaries(out.launches, out.blocks);

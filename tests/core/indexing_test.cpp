@@ -117,3 +117,15 @@ TEST_CASE("scatter and its kinds") {
                       {0, 0, 1, 0, 0, 2});
     });
 }
+
+TEST_CASE("what is scattered to one place alone is combined as often as it is there") {
+    const auto summed = [](const char* device) {
+        const DeviceGuard guard{Device(device)};
+        const Tensor one = broadcast_to(Tensor(std::vector<float>{1.0f}), {2});
+        const Tensor at = remainder(Tensor(std::vector<std::int64_t>{0, 0}), 1);
+        return scatter_reduce(Tensor(std::vector<float>{1.0f}), -1, at, one, ScatterReduce::Sum)
+            .item<float>();
+    };
+    CHECK(summed("CPU") == 3);
+    CHECK(summed("REF") == 3);
+}

@@ -105,3 +105,31 @@ TEST_CASE("a long elementwise chain is one kernel") {
 TEST_CASE("argmax is one kernel") {
     check({ir::arg_reduce(ReduceKind::Max, data(f32, {20, 30}), 1)}, 1);
 }
+
+namespace {
+
+// softmax(q k^T * scale) v over {batch, rows, width}.
+UOp attention(const UOp& q, const UOp& k, const UOp& v) {
+    const std::int64_t b = q->shape()[0], t = q->shape()[1], d = q->shape()[2];
+    const Shape products{b, t, t, d};
+    const auto spread_to = [&](const UOp& x, const Shape& at, const Shape& to) {
+        return ir::expand(ir::reshape(x, at), to);
+    };
+    const UOp scores = ir::reshape(
+        row_sum(mul(spread_to(q, {b, t, 1, d}, products), spread_to(k, {b, 1, t, d}, products)), 3),
+        Shape{b, t, t});
+    const UOp weights = softmax(scaled(scores, 0.125), 2);
+    const Shape mixed{b, t, t, d};
+    return row_sum(mul(spread_to(weights, {b, t, t, 1}, mixed), spread_to(v, {b, 1, t, d}, mixed)),
+                   2);
+}
+
+}  // namespace
+
+TEST_CASE("attention is one kernel, whose scores are never in memory as a whole") {
+    const std::vector<UOp> roots{
+        attention(data(f32, {2, 520, 4}, 1), data(f32, {2, 520, 4}, 2), data(f32, {2, 520, 4}, 3))};
+    const schedule::Schedule s = schedule_of(roots);
+    CHECK_MESSAGE(s.launches.size() == 1, text(s));
+    CHECK(s.arena_bytes == 0);
+}

@@ -200,9 +200,15 @@ private:
         changed_[range] = ++tick_;
     }
 
-    std::byte* element(Ref memory, std::int64_t index) const {
-        const Operand& operand = operands_[static_cast<std::size_t>(memory->arg(0))];
+    std::byte* element(Ref memory, std::int64_t index) {
         const auto size = static_cast<std::int64_t>(size_of(memory->dtype()));
+        if (ir::is_near(memory)) {
+            std::vector<std::byte>& near = near_[memory->arg(0)];
+            const auto end = static_cast<std::size_t>((index + 1) * size);
+            if (near.size() < end) near.resize(end, std::byte{0xEE});
+            return near.data() + index * size;
+        }
+        const Operand& operand = operands_[static_cast<std::size_t>(memory->arg(0))];
         if (index < 0 || (index + 1) * size > operand.bytes)
             throw InternalError("element " + std::to_string(index) + " of operand " +
                                 std::to_string(memory->arg(0)) + ", which has " +
@@ -317,6 +323,7 @@ private:
     std::uint64_t tick_ = 1;
     std::uint64_t base_ = 0;
     std::unordered_map<Ref, Memo> memo_;
+    std::unordered_map<std::int64_t, std::vector<std::byte>> near_;  // as if it held every row
 };
 
 }  // namespace

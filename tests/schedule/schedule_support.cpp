@@ -127,11 +127,16 @@ UOp data(DType dt, const Shape& shape, unsigned seed, std::int64_t bound) {
     return runtime::make_buffer(dt, shape, memory);
 }
 
+// What a CPU assumes; `may_overwrite` goes for all inputs.
+static schedule::Assumptions assumptions(const schedule::Normalised& graph, bool may_overwrite) {
+    return {std::vector<bool>(graph.inputs.size(), may_overwrite), 512 << 10};
+}
+
 schedule::Schedule schedule_of(const std::vector<UOp>& roots, bool may_overwrite) {
     std::vector<ir::Ref> refs;
     for (const UOp& r : roots) refs.push_back(r.get());
     const schedule::Normalised graph = schedule::normalise(refs);
-    return schedule::make_schedule(graph, {std::vector<bool>(graph.inputs.size(), may_overwrite)});
+    return schedule::make_schedule(graph, assumptions(graph, may_overwrite));
 }
 
 std::size_t kernels(const std::vector<UOp>& roots) { return schedule_of(roots).launches.size(); }
@@ -140,8 +145,7 @@ std::string mismatch(const std::vector<UOp>& roots, bool may_overwrite) {
     std::vector<ir::Ref> refs;
     for (const UOp& r : roots) refs.push_back(r.get());
     const schedule::Normalised graph = schedule::normalise(refs);
-    const schedule::Schedule s =
-        schedule::make_schedule(graph, {std::vector<bool>(graph.inputs.size(), may_overwrite)});
+    const schedule::Schedule s = schedule::make_schedule(graph, assumptions(graph, may_overwrite));
     for (const schedule::Kernel& k : s.kernels)
         ir::check_spec(ir::Level::Kernel, std::span<const ir::Ref>(&k.sink, 1), "schedule");
     const std::vector<UOp> expected = runtime::ref::evaluate(roots);

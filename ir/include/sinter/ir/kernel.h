@@ -18,14 +18,11 @@ enum class Role : std::int64_t {
 
 enum class Combine : std::int64_t { ArgMax, ArgMin };
 
-/// Where a stage is kept.
-enum class Space : std::int64_t {
-    Registers,
-    Thread,  ///< scratch of one thread
-    Shared,  ///< scratch of the launch; all of it is written before any of it is read
-};
-
 inline constexpr std::int64_t kPlainStore = -1;
+
+/// Params of this slot and below are near: memory of which a thread keeps the rows that it is
+/// working on. It is indexed as the whole would be; what one row writes, that row alone reads.
+inline constexpr std::int64_t kNearSlot = -16;
 
 inline Ref range(Arena& a, std::int64_t number, Ref size, Role role) {
     const std::int64_t args[] = {number, static_cast<std::int64_t>(role)};
@@ -43,6 +40,7 @@ inline Ref variable(Arena& a, DType dtype, std::int64_t slot, std::int64_t vmin,
 inline Ref param(Arena& a, DType dtype, std::int64_t slot) {
     return a.make(Op::Param, dtype, {}, {slot});
 }
+inline bool is_near(Ref param) { return param->arg(0) <= kNearSlot; }
 /// `readable`: the index lies within the memory even where `valid` is false, so it may be read
 /// anyway.
 inline Ref load(Arena& a, Ref memory, Ref index, Ref valid, std::int64_t fill_bits = 0,
@@ -73,14 +71,13 @@ inline std::size_t value_count(Ref node) {
         case Op::Accumulate:
             return arg(1) * arg(2);
         case Op::Scan:
-        case Op::Stage:
             return 1;
         default:
             return node->src().size();
     }
 }
 
-/// The ranges that Reduce, Accumulate, Scan and Stage name.
+/// The ranges that Reduce, Accumulate and Scan name.
 inline std::span<const Ref> named_ranges(Ref node) {
     return node->src().subspan(value_count(node));
 }

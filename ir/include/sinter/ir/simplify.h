@@ -24,7 +24,7 @@ std::vector<Ref> simplify(Arena& arena, std::span<const Ref> roots);
 using Substitution = std::span<const std::pair<Ref, Ref>>;
 
 /// The graph with every occurrence of the first of each pair replaced by the second, all at once
-/// (what is put in is not looked at again). Ranges that a Reduce, Scan or Stage closes are
+/// (what is put in is not looked at again). Ranges that a Reduce or Scan closes are
 /// occurrences as well.
 Ref substitute(Arena& arena, Ref root, Substitution map);
 std::vector<Ref> substitute(Arena& arena, std::span<const Ref> roots, Substitution map);

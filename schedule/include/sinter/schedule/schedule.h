@@ -82,10 +82,14 @@ struct Schedule {
     std::vector<std::uint32_t> outputs;
 };
 
-/// What may be assumed of the inputs when planning in-place writes: may_overwrite[i] says that
-/// nothing outside this graph needs input i after the run. Missing entries are false.
+/// What may be assumed of the inputs and the device.
 struct Assumptions {
+    /// For in-place writes: may_overwrite[i] says that nothing outside this graph needs input i
+    /// after the run. Missing entries are false.
     std::vector<bool> may_overwrite;
+    /// How much a thread may keep near, in a cache of its own, between kernels that are joined row
+    /// by row; 0 if the device has no such memory.
+    std::int64_t near_bytes = 0;
 };
 
 /// A graph made independent of the nodes it came from. `key` holds its whole structure (ops,

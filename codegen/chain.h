@@ -1,0 +1,24 @@
+#pragma once
+// Kernels with near memory (ir/kernel.h): a block of rows goes through all of their steps before
+// the next one starts.
+
+#include <vector>
+
+#include "transform.h"
+
+namespace sinter::codegen {
+
+/// A kernel cut into the steps that a block of rows goes through; each is scheduled on its own.
+struct ChainCut {
+    std::vector<Ref> sinks;       ///< of the steps, in order; they share no ranges but the rows
+    std::vector<Ref> trips;       ///< the ranges that run in parallel, outermost first
+    std::int64_t near_bytes = 0;  ///< of the thread's scratch, from its start
+};
+
+bool has_near_memory(Ref sink);
+
+/// Splits the innermost rows into blocks of which the near values fit the second-level cache beside
+/// what they are made from, and lets near memory hold one block.
+ChainCut cut_chain(Form& form);
+
+}  // namespace sinter::codegen

@@ -1,0 +1,25 @@
+#pragma once
+// Kernels that hand a large value to one another a few rows at a time become one kernel, which
+// keeps those rows near (docs/kernels.md): the scores of attention are never in memory as a whole.
+
+#include <functional>
+#include <vector>
+
+#include "finish.h"
+
+namespace sinter::schedule {
+
+struct Chains {
+    std::vector<FinishedKernel> kernels;
+    std::vector<std::uint32_t> of;  ///< by number of the kernel before: its place among `kernels`
+};
+
+/// Joins kernels where the value between them is a temporary that only they touch, its rows are
+/// written and read by the same rows of both, enough rows fit `near_bytes`, and what all rows read
+/// fits beside them. In a joined kernel such values are Params of near slots (ir/kernel.h), indexed
+/// as they would be in memory; stores stand in the order in which they run, row block by row block.
+/// Kernels come with those that need a result before the one that makes it, and leave that way.
+Chains chain_kernels(const Graph& graph, ir::Arena& arena, std::vector<FinishedKernel> kernels,
+                     const std::function<bool(Id)>& is_temporary, std::int64_t near_bytes);
+
+}  // namespace sinter::schedule

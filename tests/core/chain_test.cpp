@@ -1,0 +1,95 @@
+// Kernels joined row by row (attention, products of products) against REF, at sizes that leave
+// ragged blocks.
+
+#include <sinter/sinter.h>
+#include <sinter/testing.h>
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <functional>
+#include <limits>
+
+using namespace sinter;
+
+namespace {
+
+using Program = std::function<Tensor()>;
+
+std::vector<float> on(const char* device, const Program& program) {
+    const DeviceGuard guard{Device(device)};
+    manual_seed(7);
+    return program().to_vector<float>();
+}
+
+// The largest difference, in units of the largest result; infinite where one has NaN.
+double difference(const Program& program) {
+    const std::vector<float> got = on("CPU", program), want = on("REF", program);
+    REQUIRE(got.size() == want.size());
+    double most = 0, scale = 0;
+    for (std::size_t i = 0; i < got.size(); ++i) {
+        const double d = std::fabs(static_cast<double>(got[i]) - static_cast<double>(want[i]));
+        most = std::max(most, d <= std::numeric_limits<double>::max() ? d : INFINITY);
+        scale = std::max(scale, std::fabs(static_cast<double>(want[i])));
+    }
+    return most / scale;
+}
+
+std::uint64_t launches(const Program& program) {
+    const DeviceGuard guard{Device("CPU")};
+    manual_seed(7);
+    const Tensor result = program();
+    const std::uint64_t before = stats().launches;
+    result.to_vector<float>();
+    return stats().launches - before;
+}
+
+Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, bool causal) {
+    Tensor scores = matmul(q, transpose(k, -2, -1)) / std::sqrt(q.shape().back());
+    const std::int64_t t = q.shape()[q.ndim() - 2], s = k.shape()[k.ndim() - 2];
+    if (causal) scores = where(tril(ones({t, s}, boolean)), scores, -INFINITY);
+    return matmul(softmax(scores, -1), v);
+}
+
+// Sums of a few hundred products in f32, and one exp.
+constexpr double kTolerance = 1e-5;
+
+}  // namespace
+
+TEST_CASE("attention in blocks of rows is what REF computes") {
+    struct Case {
+        std::int64_t heads, t, d;
+        bool causal;
+    };
+    for (const auto& [heads, t, d, causal] :
+         {Case{1, 523, 16, false}, Case{3, 300, 20, true}, Case{2, 517, 33, true}}) {
+        CAPTURE(t);
+        const Program program = [=] {
+            const Tensor q = randn({heads, t, d}).realize(), k = randn({heads, t, d}).realize(),
+                         v = randn({heads, t, d}).realize();
+            return attention(q, k, v, causal);
+        };
+        CHECK(difference(program) < kTolerance);
+        CHECK(launches(program) == 1);
+    }
+}
+
+TEST_CASE("a product of a product in blocks of rows is what REF computes") {
+    const Program program = [] {
+        const Tensor a = randn({1030, 19}).realize(), b = randn({19, 257}).realize(),
+                     c = randn({257, 31}).realize();
+        return matmul(relu(matmul(a, b)), c);
+    };
+    CHECK(difference(program) < kTolerance);
+    CHECK(launches(program) == 1);
+}
+
+TEST_CASE("a value that others read too stays in memory") {
+    const Program program = [] {
+        const Tensor a = randn({1030, 19}).realize(), b = randn({19, 257}).realize(),
+                     c = randn({257, 31}).realize();
+        const Tensor inner = matmul(a, b);
+        return cat({matmul(inner, c), inner}, 1);
+    };
+    CHECK(difference(program) < kTolerance);
+}

@@ -76,6 +76,8 @@ Analysis analyse(Ref sink) {
         }
         if (n->dtype() != DType::Index && n->dtype() != DType::None && !n->is(Op::Const))
             a.element_bytes = std::max(a.element_bytes, size_of(n->dtype()));
+        if (n->dtype() == f32) a.f32_ranges |= n->ranges();
+        if (n->dtype() == f64) a.f64_ranges |= n->ranges();
         for (Ref s : n->src()) {
             region[s] |= inside;
             if (mine != 0) owner[s] = mine;

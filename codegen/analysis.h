@@ -41,7 +41,8 @@ struct Analysis {
     std::uint64_t outer = 0;     ///< those that every reduction has too: nothing is computed twice
     double value_work = 0;       ///< value ops run, all ranges
     std::size_t value_nodes = 0;
-    std::size_t element_bytes = 1;  ///< of the widest value
+    std::size_t element_bytes = 1;                 ///< of the widest value
+    std::uint64_t f32_ranges = 0, f64_ranges = 0;  ///< that values of these types depend on
 
     /// Trips of a range; a size known only at launch counts as `kNominal`.
     std::int64_t size(std::int64_t number) const;

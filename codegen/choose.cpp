@@ -12,11 +12,15 @@ namespace {
 
 using ir::Role;
 
-constexpr double kGatherCost = 1.3;     // of an indexed lane, in scalar loads
-constexpr std::int64_t kFarApart = 16;  // elements: neighbours across rows share no cache line
-constexpr double kRowBytes = 1 << 15;   // of the nearest cache, for a row kept near
+constexpr double kGatherCost = 1.3;        // of an indexed lane, in scalar loads
+constexpr std::int64_t kFarApart = 16;     // elements: neighbours across rows share no cache line
+constexpr double kRowBytes = 1 << 15;      // of the nearest cache, for a row kept near
+constexpr double kLongRowBytes = 1 << 18;  // of the second, for one that is dear
+constexpr int kDearOps = 16;
 constexpr int kCostlyOps = 8;  // value ops above which computing again is dearer than reading back
-constexpr std::size_t kFewOps = 16;  // value ops of which two copies hide each other's latency
+constexpr std::int64_t kOrderedTrips = 8, kMostVectors = 8;
+constexpr double kEnoughTrips = 256;  // fewer, longer ones compute less again
+constexpr std::size_t kFewOps = 16;   // value ops of which two copies hide each other's latency
 
 bool has(std::uint64_t mask, std::int64_t range) { return (mask >> range & 1) != 0; }
 
@@ -82,15 +86,20 @@ std::uint64_t trips_mask(const Plan& plan) {
     return mask;
 }
 
-int vector_lanes(const Analysis& a, const Target& target) {
-    return std::clamp(target.vector_bits / 8 / static_cast<int>(a.element_bytes), 1, 64);
+int vector_lanes(const Analysis& a, std::int64_t v, const Target& target) {
+    std::size_t bytes = has(a.f64_ranges, v) ? 8 : has(a.f32_ranges, v) ? 4 : 0;
+    for (const MemoryAccess& m : a.accesses)
+        if (m.depends(v))
+            bytes = std::max(bytes, size_of(m.node->dtype() == DType::None ? m.node->src(2)->dtype()
+                                                                           : m.node->dtype()));
+    if (bytes == 0) bytes = a.element_bytes;
+    return std::clamp(target.vector_bits / 8 / static_cast<int>(bytes), 1, 64);
 }
 
 Plan choose(const Analysis& a, const Target& target, std::optional<std::vector<Ref>> trips) {
     Plan plan;
     plan.trips = std::move(trips);
     const std::uint64_t taken = trips_mask(plan);
-    const int lanes = vector_lanes(a, target);
     double best = 0;
     for (const MemoryAccess& m : a.accesses) best += a.volume(m.region);
     for (const Reducing& r : a.reductions) best += r.volume;
@@ -99,6 +108,7 @@ Plan choose(const Analysis& a, const Target& target, std::optional<std::vector<R
         if (has(a.ordered | taken, n) || a.size(n) < 2) continue;
         const bool variable = !a.range[n]->src(0)->is(Op::Const);
         if (variable && !has(a.outer, n)) continue;
+        const int lanes = vector_lanes(a, n, target);
         const double cost = vector_cost(a, n, lanes);
         // Ties go to the later range: the inner one of row-major memory.
         if (cost <= best) {
@@ -118,6 +128,10 @@ Plan choose(const Analysis& a, const Target& target, std::optional<std::vector<R
                            ? 1
                            : static_cast<int>(std::min<std::int64_t>(2, most));
         choose_rows(a, plan);
+        // Where one thread goes through all of an order, it takes what lies side by side together.
+        if (a.ordered != 0 && !plan.squares)
+            plan.vectors =
+                static_cast<int>(std::clamp<std::int64_t>(most / kOrderedTrips, 1, kMostVectors));
     }
     return plan;
 }
@@ -186,7 +200,7 @@ int value_ops(Ref root) {
 // nearest cache; null if there is none. Of values that contain one another the outermost.
 Ref value_to_stage(const Form& form, Ref lane, std::span<const Ref> row, double row_bytes,
                    std::span<const Ref> rows) {
-    if (row_bytes > kRowBytes) return nullptr;
+    if (row_bytes > kLongRowBytes) return nullptr;
     const std::uint64_t lanes = range_bit(lane);
     std::uint64_t one_row =
         0;  // ranges of which the row has every value: its own, the trip's, and `rows`
@@ -207,7 +221,7 @@ Ref value_to_stage(const Form& form, Ref lane, std::span<const Ref> row, double 
             if (++count == 2) values.push_back(n);
         }
     Ref best = nullptr;
-    int most = kCostlyOps - 1;
+    int most = (row_bytes > kRowBytes ? kDearOps : kCostlyOps) - 1;
     for (Ref n : values) {
         const bool value = ir::is_elementwise(n->op()) && n->dtype() == f32 &&
                            (n->ranges() & lanes) != 0 && (n->ranges() & ~one_row) == 0;
@@ -298,6 +312,18 @@ Placed apply(Form& form, const Plan& plan) {
     result.parallel.insert(result.parallel.end(), parallel.begin(), parallel.end());
     if (plan.trips) result.parallel = *plan.trips;
     for (Ref r : result.parallel) result.order.push_back(r->arg(0));
+    if (!plan.contraction && !plan.trips) {
+        double trips = 1;
+        for (Ref r : result.parallel)
+            trips *= r->src(0)->is(Op::Const) ? static_cast<double>(r->src(0)->arg(0)) : INFINITY;
+        while (!result.parallel.empty() && trips < INFINITY) {
+            const Ref last = result.parallel.back();
+            trips /= static_cast<double>(last->src(0)->arg(0));
+            if (trips < kEnoughTrips) break;
+            form.bind(last, Role::Serial);
+            result.parallel.pop_back();
+        }
+    }
     if (plan.staged_for != 0 || plan.trips) {
         within.insert(within.begin(), within_blocks.begin(), within_blocks.end());
         for (Ref r : within) result.order.push_back(r->arg(0));

@@ -32,8 +32,9 @@ struct Plan {
     std::optional<std::vector<Ref>> trips;
 };
 
-/// Lanes of vectors of the kernel's widest values.
-int vector_lanes(const Analysis& analysis, const Target& target);
+/// Lanes of vectors along range v: as many as fit of the widest elements and floats along it.
+/// Integers that are only computed, positions and labels, may take several registers.
+int vector_lanes(const Analysis& analysis, std::int64_t v, const Target& target);
 
 /// The ranges of plan.trips.
 std::uint64_t trips_mask(const Plan& plan);

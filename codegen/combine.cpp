@@ -42,10 +42,12 @@ Value combine(Emitter& e, ReduceKind kind, Value a, Value b) {
         case ReduceKind::Max:
         case ReduceKind::Min: {
             if (dt == DType::Bool) return e.logic(kind == ReduceKind::Max ? Op::Or : Op::And, a, b);
-            Value take =
+            const Value take =
                 kind == ReduceKind::Max ? e.compare(Op::Lt, a, b) : e.compare(Op::Lt, b, a);
-            if (is_float(dt)) take = e.logic(Op::Or, take, e.compare(Op::Ne, b, b));
-            return e.select(take, b, a);
+            const Value further = e.select(take, b, a);
+            // A NaN in `a` stays, since nothing is beyond it. What `b` is asked does not wait for
+            // `a`.
+            return is_float(dt) ? e.select(e.compare(Op::Ne, b, b), b, further) : further;
         }
         case ReduceKind::Set:
             return b;

@@ -330,7 +330,7 @@ void choose_contraction(const Analysis& a, const Target& target, Plan& plan) {
     for (std::int64_t n : a.numbers) {
         const bool result =
             has(main->scope & a.outer & ~trips, n) && a.range[n]->src(0)->is(Op::Const);
-        const int lanes = vector_lanes(a, target);
+        const int lanes = vector_lanes(a, n, target);
         if (!result || lanes < 4 || a.size(n) < lanes) continue;
         Plan other;
         other.trips = plan.trips;

@@ -618,7 +618,11 @@ private:
             line(beyond + " = fcmp " + (max ? "ogt " : "olt ") + t + " " + ref(i.src[0]) + ", " +
                  ref(i.src[1]));
             line(nan + " = fcmp uno " + t + " " + ref(i.src[0]) + ", " + ref(i.src[0]));
-            line(take + " = or " + vector_of("i1", i.lanes) + " " + beyond + ", " + nan);
+            const std::string further = fresh("t");
+            line(further + " = select " + vector_of("i1", i.lanes) + " " + beyond + ", " +
+                 typed(i.src[0]) + ", " + typed(i.src[1]));
+            return define(v, "select " + vector_of("i1", i.lanes) + " " + nan + ", " +
+                                 typed(i.src[0]) + ", " + t + " " + further);
         } else {
             line(take + " = icmp " + (is_unsigned(i.dtype) ? "u" : "s") + (max ? "gt " : "lt ") +
                  t + " " + ref(i.src[0]) + ", " + ref(i.src[1]));

@@ -80,6 +80,11 @@ ChainCut cut_chain(Form& form) {
     for (const auto& [stride, n] : by_stride)
         if (n != inner) cut.trips.push_back(form.bind(before.range[n], Role::Parallel));
     if (halves.outer != nullptr) cut.trips.push_back(halves.outer);
+    cut.block_of_rows = halves.outer;
+    cut.rows = block;
+    cut.columns = values.begin()->second.row;
+    for (const auto& [slot, v] : values)
+        if (v.row != cut.columns) cut.columns = 0;
 
     // Near memory holds one block, at the same place for every trip.
     std::uint64_t trips = 0;

@@ -13,6 +13,9 @@ struct ChainCut {
     std::vector<Ref> sinks;       ///< of the steps, in order; they share no ranges but the rows
     std::vector<Ref> trips;       ///< the ranges that run in parallel, outermost first
     std::int64_t near_bytes = 0;  ///< of the thread's scratch, from its start
+    Ref block_of_rows = nullptr;  ///< of the trips: which block; null if there is one alone
+    std::int64_t rows = 0;        ///< of a block
+    std::int64_t columns = 0;     ///< elements of a row of a near value, if they all have as many
 };
 
 bool has_near_memory(Ref sink);

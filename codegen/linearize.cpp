@@ -40,6 +40,7 @@ public:
           emit_(arena, options.fma),
           parallel_(parallel.begin(), parallel.end()),
           squares_(options.squares) {
+        for (const Limit& l : options.limits) limit_[l.range] = l.trips;
         emit_.function().symbol = symbol;
         for (const Streamed& s : options.streamed) emit_.stream(s);
         for (Ref n : ir::toposort(std::span(&sink, 1))) {
@@ -132,6 +133,7 @@ private:
             emit_.open_loop(begin, whole_end, true);
             if (constant) {
                 const Ref fewer = shortened(p, size->arg(0) - 1);
+                emit_.bind(p, emit_.loop_index());
                 emit_.bind(fewer, emit_.loop_index());
                 process(at(works, p, fewer));
             } else {
@@ -143,6 +145,7 @@ private:
         }
         emit_.open_if(emit_.arith(Op::Lt, DType::Bool, {last, end}));
         if (constant) {
+            emit_.bind(p, last);
             process(at(works, p, arena_.index(size->arg(0) - 1)));
         } else {
             emit_.bind(p, last);
@@ -478,7 +481,10 @@ private:
         if (whole > 1) {
             const Ref shorter = shortened(range, whole);
             std::vector<Work> inside = at(works, range, shorter);
-            emit_.open_loop(emit_.value(arena_.index(0)), emit_.value(arena_.index(whole)), false);
+            Value end = emit_.value(arena_.index(whole));
+            if (const Ref limit = limit_[range->arg(0)])
+                end = emit_.arith(Op::Min, DType::Index, {end, emit_.value(limit)});
+            emit_.open_loop(emit_.value(arena_.index(0)), end, false);
             emit_.bind(shorter, emit_.loop_index());
             std::vector<Reduction*> carried;
             for (const Work& w : inside)
@@ -576,6 +582,7 @@ private:
     std::uint64_t closed_ = 0;   // by any reduction
     bool overwrites_ = false;    // several memories are written
     bool squares_;
+    Ref limit_[64] = {};  // trips of ranges that end early
 };
 
 }  // namespace

@@ -8,11 +8,18 @@
 
 namespace sinter::codegen {
 
+/// A serial range that ends early: after so many trips, at least one, in place of its size.
+struct Limit {
+    std::int64_t range;
+    Ref trips;  ///< of the parallel ranges
+};
+
 struct LinearizeOptions {
     bool fma =
         false;  ///< sums of products may use fused multiply-adds (their order is free anyway)
     std::vector<Streamed> streamed = {};
     bool squares = false;  ///< loads whose lanes lie apart come in squares
+    std::vector<Limit> limits = {};
 };
 
 /// The function for the stores of `sink`, whose ranges are Parallel, Serial or Vector (at most

@@ -9,6 +9,7 @@
 #include "chain.h"
 #include "choose.h"
 #include "choose_gpu.h"
+#include "columns.h"
 #include "cuda.h"
 #include "linearize.h"
 #include "llvm.h"
@@ -166,15 +167,16 @@ struct Lowered {
 };
 
 Lowered linear(Form& form, const Placed& placed, const Analysis& analysis, const Plan& plan,
-               const std::string& symbol, const Target& target, Program& program) {
+               const std::string& symbol, const Target& target, Program& program,
+               std::vector<Limit> limits = {}) {
     const bool gpu = target.kind == Target::Kind::Cuda;
     program.thread_bytes = std::max(program.thread_bytes, placed.thread_bytes);
     ir::establishes(ir::Level::Scheduled, form.sink(), "the transformations");
     program.schedule += symbol + ": " + (form.log().empty() ? "as it is" : form.log()) + "\n";
-    return {
-        linearize(form.arena(), form.sink(), placed.order, placed.parallel, symbol,
-                  {target.fma, gpu ? std::vector<Streamed>{} : streamed(analysis), plan.squares}),
-        describe_phase(analysis, placed, symbol, plan.vector < 0 ? 1 : plan.lanes)};
+    return {linearize(form.arena(), form.sink(), placed.order, placed.parallel, symbol,
+                      {target.fma, gpu ? std::vector<Streamed>{} : streamed(analysis), plan.squares,
+                       std::move(limits)}),
+            describe_phase(analysis, placed, symbol, plan.vector < 0 ? 1 : plan.lanes)};
 }
 
 // Phases of a launch, one after the other.
@@ -202,21 +204,39 @@ void lower_phases(Form& form, const std::string& name, const Target& target, boo
 }
 
 // Steps that a block of rows goes through: one phase.
-void lower_chain(Form& form, const std::string& name, const Target& target, Program& program,
-                 std::vector<Function>& functions) {
+void lower_chain(Form& form, const std::optional<Triangle>& triangle, const std::string& name,
+                 const Target& target, Program& program, std::vector<Function>& functions) {
     const ChainCut cut = cut_chain(form);
     program.schedule += name + ": " + form.log() + "\n";
     program.thread_bytes = cut.near_bytes;
+    struct Part {
+        Form form;
+        Analysis analysis;
+        Plan plan;
+        Placed placed;
+    };
+    std::vector<Part> parts;
+    std::vector<Ref> transformed;
+    for (Ref sink : cut.sinks) {
+        Part part{Form(form.arena(), sink), analyse(sink), {}, {}};
+        part.form.reserve(cut.near_bytes, cut.trips);
+        part.plan = choose(part.analysis, target, cut.trips);
+        part.placed = apply(part.form, part.plan);
+        transformed.push_back(part.form.sink());
+        parts.push_back(std::move(part));
+    }
+    std::vector<std::vector<Limit>> limits(parts.size());
+    if (triangle) limits = column_limits(form.arena(), cut, *triangle, transformed);
     Function all;
     all.symbol = name + "_0";
     Phase phase;
-    for (Ref sink : cut.sinks) {
-        const std::string symbol = all.symbol + "_" + std::to_string(all.each_trip.size());
-        Form part(form.arena(), sink);
-        part.reserve(cut.near_bytes, cut.trips);
-        const Analysis analysis = analyse(sink);
-        const Plan plan = choose(analysis, target, cut.trips);
-        Lowered lowered = linear(part, apply(part, plan), analysis, plan, symbol, target, program);
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+        const std::string symbol = all.symbol + "_" + std::to_string(i);
+        Part& part = parts[i];
+        if (!limits[i].empty())
+            part.form.note("r" + std::to_string(limits[i][0].range) + " up to the diagonal");
+        Lowered lowered = linear(part.form, part.placed, part.analysis, part.plan, symbol, target,
+                                 program, std::move(limits[i]));
         functions.push_back(std::move(lowered.function));
         all.each_trip.push_back(symbol);
         phase.trips = lowered.phase.trips;
@@ -241,6 +261,9 @@ Program lower(Ref sink, const std::string& name, const Target& target) {
     sink = spell_out_combining(arena, sink);
     sink = widen_scalars(arena, sink);
     sink = gather_masks(arena, sink);
+    // Before functions are spelled out.
+    const std::optional<Triangle> triangle =
+        has_near_memory(sink) ? find_triangle(sink) : std::nullopt;
     sink = decompose(arena, sink, target);
     Form form(arena, sink);
     const bool plain = ir::env::flag("NOOPT"), gpu = target.kind == Target::Kind::Cuda;
@@ -248,7 +271,7 @@ Program lower(Ref sink, const std::string& name, const Target& target) {
     Program program;
     std::vector<Function> functions;
     if (has_near_memory(form.sink()))
-        lower_chain(form, name, target, program, functions);
+        lower_chain(form, triangle, name, target, program, functions);
     else
         lower_phases(form, name, target, plain, program, functions);
     program.source = gpu ? render_cuda(functions, program.phases, program.thread_bytes)

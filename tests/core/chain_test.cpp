@@ -62,7 +62,8 @@ TEST_CASE("attention in blocks of rows is what REF computes") {
         bool causal;
     };
     for (const auto& [heads, t, d, causal] :
-         {Case{1, 523, 16, false}, Case{3, 300, 20, true}, Case{2, 517, 33, true}}) {
+         {Case{1, 523, 16, false}, Case{3, 300, 20, true}, Case{2, 517, 33, true},
+          Case{1, 576, 16, true}, Case{2, 1024, 16, true}}) {
         CAPTURE(t);
         const Program program = [=] {
             const Tensor q = randn({heads, t, d}).realize(), k = randn({heads, t, d}).realize(),
@@ -71,6 +72,32 @@ TEST_CASE("attention in blocks of rows is what REF computes") {
         };
         CHECK(difference(program) < kTolerance);
         CHECK(launches(program) == 1);
+    }
+}
+
+TEST_CASE("masks by position end blocks of rows early only where they may") {
+    constexpr std::int64_t kRows = 512;
+    struct Mask {
+        const char* name;
+        std::function<Tensor(const Tensor& all)> make;
+    };
+    const Mask masks[] = {
+        {"causal", [](const Tensor& all) { return tril(all); }},
+        {"some columns ahead", [](const Tensor& all) { return tril(all, 5); }},
+        {"some rows without any", [](const Tensor& all) { return tril(all, -3); }},
+        {"the other half", [](const Tensor& all) { return triu(all); }},
+        {"a band", [](const Tensor& all) { return logical_and(tril(all), triu(all, -40)); }},
+    };
+    for (const Mask& mask : masks) {
+        CAPTURE(mask.name);
+        const Program program = [&] {
+            const Tensor q = randn({2, kRows, 24}).realize(), k = randn({2, kRows, 24}).realize(),
+                         v = randn({2, kRows, 24}).realize();
+            const Tensor scores = where(mask.make(ones({kRows, kRows}, boolean)),
+                                        matmul(q, transpose(k, -2, -1)), -INFINITY);
+            return nan_to_num(matmul(softmax(scores, -1), v), -7.0);
+        };
+        CHECK(difference(program) < kTolerance);
     }
 }
 

@@ -17,7 +17,7 @@ constexpr double kTileTrips = 2048;       // threads to leave when a thread comp
 constexpr std::int64_t kShort = 8;        // steps that are not worth a team
 constexpr std::int64_t kBlockRow = 1024;  // steps from which a block shares a trip
 constexpr int kSideBySide = 16;           // bytes that one instruction reads
-constexpr std::size_t kManyOps = 64;      // value ops of which one copy fills a thread's registers
+constexpr int kManyOps = 128;  // value ops of a thread beyond which its code is long enough
 constexpr std::int64_t kBlocksWanted = 264;
 
 bool has(std::uint64_t mask, std::int64_t range) { return (mask >> range & 1) != 0; }
@@ -85,11 +85,12 @@ void choose_results(const Analysis& a, std::int64_t fastest, double trips, Choic
 
 // Neighbours that one instruction reads or writes, where they lie on borders of 16 bytes.
 int neighbours(const Analysis& a, std::int64_t n) {
-    if (a.value_nodes > kManyOps) return 1;
     std::size_t widest = 1;
     for (const MemoryAccess& m : a.accesses)
         if (std::abs(m.stride[n]) == 1) widest = std::max(widest, size_of(m.node->src(0)->dtype()));
-    return std::clamp(kSideBySide / static_cast<int>(widest), 1, 8);
+    int copies = std::clamp(kSideBySide / static_cast<int>(widest), 1, 8);
+    while (copies > 1 && copies * static_cast<int>(a.value_nodes) > kManyOps) copies /= 2;
+    return copies;
 }
 
 Choice choose_ranges(const Analysis& a) {

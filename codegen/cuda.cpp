@@ -121,6 +121,7 @@ public:
         if (scratch_)
             line("char* const scratch = team_scratch<" + lanes + ">(" + std::to_string(team_bytes) +
                  ");");
+        line("#pragma unroll 1");
         line("for (i64 begin = first_trip<" + lanes + ", " + teams +
              ">(); begin < trips; begin += trip_step<" + lanes + ", " + teams + ">()) {");
         ++indent_;
@@ -191,7 +192,20 @@ private:
         }
     }
 
+    // A team runs one trip at a time, so the loop over trips is a condition at most.
+    void trip(const Loop& l) {
+        line(l.may_be_empty ? "if (begin < " + ref(l.end) + ") {" : "{");
+        ++indent_;
+        line("const i64 " + ref(l.index) + " = begin;");
+        block(l.body);
+        --indent_;
+        line("}");
+    }
+
     void loop(const Loop& l) {
+        const Inst& from = inst(l.begin);
+        if (from.code == Code::Argument && from.imm == static_cast<std::int64_t>(Arg::Begin))
+            return trip(l);
         for (std::size_t i = 0; i < l.carried.size(); ++i)
             line(type(inst(l.results[i]).dtype) + " " + ref(l.results[i]) + " = " +
                  ref(l.carried[i].init) + ";");
@@ -246,8 +260,25 @@ private:
         }
     }
 
+    // An index as a value that all lanes share and what a lane adds: sums with the latter are made
+    // for each access.
+    std::pair<Value, std::int64_t> base_and_step(Value index) const {
+        if (index == kNone) return {kNone, 0};
+        const Inst& i = inst(index);
+        if (i.code == Code::Lanes) return {kNone, i.imm};
+        if (i.code != Code::Arith || i.op != Op::Add) return {index, 0};
+        for (int k : {0, 1}) {
+            const Inst& lanes = inst(i.src[k]);
+            Value other = i.src[1 - k];
+            if (lanes.code != Code::Lanes) continue;
+            while (inst(other).code == Code::Splat) other = inst(other).src[0];
+            return {other, lanes.imm};
+        }
+        return {index, 0};
+    }
+
     std::vector<Pack> find_packs(std::span<const Item> items) const {
-        using Key = std::array<std::int64_t, 6>;
+        using Key = std::array<std::int64_t, 7>;
         std::map<Key, std::map<std::int64_t, std::size_t>> runs;  // place -> position
         for (std::size_t at = 0; at < items.size(); ++at) {
             const Inst& i = inst(std::get<Value>(items[at]));
@@ -259,13 +290,14 @@ private:
                 (i.access != Access::Scalar && i.access != Access::Indexed))
                 continue;
             if (!load && lanes_ > 1 && i.lanes == 1) continue;
-            runs[{load, i.src[0], i.src[1], static_cast<int>(i.dtype), i.align, i.lanes}].emplace(
+            const auto [base, step] = base_and_step(i.src[1]);
+            runs[{load, i.src[0], base, step, static_cast<int>(i.dtype), i.align, i.lanes}].emplace(
                 i.imm, at);
         }
         std::vector<Pack> packs;
         for (const auto& [key, places] : runs) {
-            const auto bytes = static_cast<std::int64_t>(size_of(static_cast<DType>(key[3])));
-            const std::int64_t align = key[4];
+            const auto bytes = static_cast<std::int64_t>(size_of(static_cast<DType>(key[4])));
+            const std::int64_t align = key[5];
             std::int64_t most = 16 / bytes;
             while (most > 1 && align % most != 0) most /= 2;
             for (std::int64_t n = most; n > 1; n /= 2) {
@@ -456,6 +488,14 @@ private:
     }
 
     std::string index_division(const Inst& i) const {
+        const Inst& divisor = inst(i.src[1]);
+        if (divisor.code == Code::Const &&
+            std::has_single_bit(static_cast<std::uint64_t>(divisor.imm)))
+            return i.op == Op::IDiv
+                       ? operand(i.src[0]) + " >> " +
+                             std::to_string(
+                                 std::countr_zero(static_cast<std::uint64_t>(divisor.imm)))
+                       : operand(i.src[0]) + " & " + constant(DType::Index, divisor.imm - 1);
         const std::string a = ref(i.src[0]), b = ref(i.src[1]);
         const std::string how = i.imm == kSignedDividend ? "floor_" : "index_";
         return how + (i.op == Op::IDiv ? "div(" : "mod(") + a + ", " + b + ")";

@@ -2,8 +2,10 @@
 
 #include <sinter/ir/env.h>
 #include <sinter/ir/error.h>
+#include <sinter/runtime/cuda_device.h>
 #include <sinter/runtime/disk_cache.h>
 #include <sinter/runtime/llvm.h>
+#include <sinter/runtime/nvrtc.h>
 #include <sinter/runtime/target.h>
 
 namespace sinter {
@@ -29,6 +31,22 @@ SystemInfo system_info() {
         cpu.description = "LLVM cannot be opened";
     }
     info.devices.push_back(std::move(cpu));
+    DeviceInfo gpu{"CUDA", false, ""};
+    try {
+        gpu.description = runtime::cuda::Gpu::instance().description();
+        gpu.usable = true;
+    } catch (const Error& error) {
+        gpu.description = error.what();
+    }
+    try {
+        const runtime::nvrtc::Api& nvrtc = runtime::nvrtc::api();
+        info.nvrtc_version = nvrtc.version();
+        info.nvrtc_path = nvrtc.path;
+    } catch (const BackendError& error) {
+        info.nvrtc_path = error.what();
+        gpu.usable = false;
+    }
+    info.devices.push_back(std::move(gpu));
     info.devices.push_back({"REF", true, "the oracle: evaluates op by op, slowly and exactly"});
 
     const runtime::DiskCache& cache = runtime::DiskCache::instance();

@@ -12,6 +12,8 @@
 #include <sinter/ir/print.h>
 #include <sinter/runtime/allocator.h>
 #include <sinter/runtime/compiler.h>
+#include <sinter/runtime/cuda_device.h>
+#include <sinter/runtime/nvrtc.h>
 #include <sinter/runtime/pool.h>
 #include <sinter/runtime/target.h>
 
@@ -63,9 +65,16 @@ void block(const std::string& title, const std::string& text) {
                  text.empty() || text.back() != '\n' ? "\n" : "");
 }
 
-void announce_device() {
-    static std::atomic<bool> done{false};
-    if (done.exchange(true)) return;
+void announce_device(DeviceId device) {
+    static std::atomic<bool> done[3];
+    if (done[static_cast<std::size_t>(device)].exchange(true)) return;
+    if (device == DeviceId::CUDA) {
+        const cuda::Gpu& gpu = cuda::Gpu::instance();
+        const std::lock_guard lock(output_mutex());
+        std::fprintf(stderr, "%sCUDA%s %s\n", style().name, style().reset,
+                     gpu.description().c_str());
+        return;
+    }
     const codegen::Target& target = host_target();
     const std::lock_guard lock(output_mutex());
     std::fprintf(stderr, "%sCPU%s %s, %d-bit vectors, %d %s\n", style().name, style().reset,
@@ -116,7 +125,12 @@ void report_program(ir::Ref sink, const std::string& name, const codegen::Progra
     const int debug = ir::env::debug();
     if (debug >= 3) block("kernel " + name, ir::to_text(sink) + "\n" + program.schedule);
     if (debug >= 4) block("source of " + name, program.source);
-    if (debug >= 6) block("assembly of " + name, compile_assembly(program.source, name, target));
+    if (debug < 6) return;
+    block("assembly of " + name, target.kind == codegen::Target::Kind::Cuda
+                                     ? nvrtc::compile(codegen::cuda_prelude() + program.source,
+                                                      name, target.cpu, {.ptx = true})
+                                           .code
+                                     : compile_assembly(program.source, name, target));
 }
 
 bool wants_launches() { return ir::env::debug() >= 1 || Trace::instance() != nullptr; }
@@ -125,7 +139,7 @@ void report_launch(const LaunchReport& launch) {
     if (Trace* trace = Trace::instance()) trace->write(launch);
     const int debug = ir::env::debug();
     if (debug < 1) return;
-    announce_device();
+    announce_device(launch.device);
     const double took = std::max(Nanoseconds(launch.end - launch.begin).count(), 1.0);
     const Style& s = style();
     std::string line = std::string(s.name) + launch.kernel->name + s.reset;
@@ -141,7 +155,10 @@ void report_launch(const LaunchReport& launch) {
             rate_text(static_cast<double>(launch.kernel->bytes) * segments / took * 1e9, "GB/s");
         char rest[128];
         std::snprintf(rest, sizeof rest, "  %8.2f MB  %lld trips, %zu %s%s",
-                      static_cast<double>(Allocator::instance().stats().in_use) / 1e6,
+                      static_cast<double>(launch.device == DeviceId::CUDA
+                                              ? cuda::Gpu::instance().stats().in_use
+                                              : Allocator::instance().stats().in_use) /
+                          1e6,
                       static_cast<long long>(launch.trips), launch.segments,
                       launch.segments == 1 ? "segment" : "segments",
                       launch.parallel ? ", parallel" : "");

@@ -6,6 +6,7 @@
 #include <string>
 
 #include <sinter/codegen/codegen.h>
+#include <sinter/runtime/realize.h>
 #include <sinter/schedule/schedule.h>
 
 namespace sinter::runtime {
@@ -21,6 +22,7 @@ struct LaunchReport {
     bool parallel;
     std::int64_t trips;
     std::chrono::steady_clock::time_point begin, end;
+    DeviceId device = DeviceId::CPU;
 };
 /// Whether launches have to be timed: DEBUG or PROFILE asks for it.
 bool wants_launches();

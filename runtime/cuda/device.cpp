@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstdio>
 
 #include <sinter/ir/error.h>
 #include <sinter/runtime/allocator.h>
@@ -78,6 +79,13 @@ Gpu::Gpu(std::unique_ptr<Driver> driver) : driver_(std::move(driver)) {
     require(driver_->DevicePrimaryCtxRetain(&context_, device_), "cuDevicePrimaryCtxRetain");
     enter();
     require(driver_->StreamCreate(&stream_, kStreamNonBlocking), "cuStreamCreate");
+}
+
+std::string Gpu::description() const {
+    char text[64];
+    std::snprintf(text, sizeof text, ", %d processors, %.1f GiB, CUDA ", processors_,
+                  static_cast<double>(total_) / (1 << 30));
+    return name_ + ", " + target_.cpu + text + driver_->version();
 }
 
 void Gpu::enter() const { require(driver_->CtxSetCurrent(context_), "cuCtxSetCurrent"); }

@@ -138,7 +138,8 @@ Compiled compile(const std::string& source, const std::string& name, const std::
     architecture.insert(0, "--gpu-architecture=");
     // The library's own cache keeps no log, and ours comes before it.
     std::vector<const char*> words = {architecture.c_str(), "--std=c++17",     "--fmad=false",
-                                      "--ftz=false",        "--prec-div=true", "--prec-sqrt=true"};
+                                      "--ftz=false",        "--prec-div=true", "--prec-sqrt=true",
+                                      "--disable-warnings"};
     if (nvrtc.major > 12 || (nvrtc.major == 12 && nvrtc.minor >= 9)) words.push_back("--no-cache");
     if (options.report) words.push_back("--ptxas-options=-v");
     const Program program(nvrtc, source, name);

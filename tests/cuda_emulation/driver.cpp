@@ -33,6 +33,7 @@ enum : int {
 
 constexpr std::size_t kTotal = std::size_t{4} << 30;
 constexpr std::size_t kPage = 4096;
+constexpr std::size_t kFilled = std::size_t{16} << 20;
 constexpr int kGarbage = 0xfb;  // what fresh memory holds: no number
 
 std::mutex& mutex() {
@@ -74,7 +75,7 @@ public:
             used_[at] = bytes;
             top_ = std::max(top_, at + bytes);
             const Access access(*this);
-            std::memset(base_ + at, kGarbage, bytes);
+            std::memset(base_ + at, kGarbage, std::min(bytes, kFilled));
             return base_ + at;
         }
         return nullptr;

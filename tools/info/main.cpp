@@ -28,6 +28,8 @@ void print() {
         row(device.name.c_str(), (device.usable ? "" : "unusable: ") + device.description);
     row("LLVM",
         info.llvm_version.empty() ? info.llvm_path : info.llvm_version + ", " + info.llvm_path);
+    row("NVRTC",
+        info.nvrtc_version.empty() ? info.nvrtc_path : info.nvrtc_version + ", " + info.nvrtc_path);
     row("threads", std::to_string(info.threads));
     row("cache", info.cache_folder.empty()
                      ? "off"
@@ -44,7 +46,8 @@ void print() {
 
 int main(int argc, char** argv) {
     CLI::App app{
-        "Prints the devices, LLVM, the cache and every environment variable that Sinter reads."};
+        "Prints the devices, LLVM, NVRTC, the cache and every environment variable that Sinter "
+        "reads."};
     CLI11_PARSE(app, argc, argv);
     return sinter::tool::guarded("sinter-info", [] {
         print();

@@ -52,6 +52,8 @@ public:
     const std::string& name() const { return name_; }
     const Driver& driver() const { return *driver_; }
     const codegen::Target& target() const { return target_; }
+    /// "NVIDIA H200, sm_90, 132 processors, 139.8 GiB, CUDA 13.0".
+    std::string description() const;
     std::size_t total_bytes() const { return total_; }
     int processors() const { return processors_; }
 

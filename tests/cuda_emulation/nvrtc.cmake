@@ -1,0 +1,17 @@
+# Runs TEST on the emulated GPU while the real NVRTC compiles every kernel as well, for ARCHS. Without that library it says so:
+# the test is skipped.
+execute_process(COMMAND ${INFO} OUTPUT_VARIABLE info ERROR_VARIABLE info)
+if(NOT info MATCHES "NVRTC +[0-9.]+, ([^\n]+)")
+    message(STATUS "SKIPPED: there is no NVRTC on this machine, so no kernel was compiled")
+    return()
+endif()
+set(ENV{EMULATED_NVRTC_ALSO} ${CMAKE_MATCH_1})
+set(ENV{EMULATED_NVRTC_ARCHS} "${ARCHS}")
+set(ENV{DEVICE} CUDA)
+set(ENV{SINTER_CUDA} ${DRIVER})
+set(ENV{SINTER_NVRTC} ${NVRTC})
+set(ENV{SINTER_CACHE_DIR} off)
+execute_process(COMMAND ${TEST} RESULT_VARIABLE result)
+if(NOT result EQUAL 0)
+    message(FATAL_ERROR "${TEST} fails: ${result}")
+endif()

@@ -114,4 +114,36 @@ ChainCut cut_chain(Form& form) {
     return cut;
 }
 
+Phases chain_as_phases(Form& form) {
+    Arena& a = form.arena();
+    Phases phases;
+    std::map<std::int64_t, std::int64_t> bases;  // by slot, in elements
+    for (Ref s : form.sink()->src()) {
+        const Ref memory = s->src(0);
+        if (!ir::is_near(memory) || bases.contains(memory->arg(0))) continue;
+        const auto bytes = static_cast<std::int64_t>(size_of(memory->dtype()));
+        bases[memory->arg(0)] = phases.shared_bytes / bytes;
+        phases.shared_bytes +=
+            ((s->src(1)->vmax() + 1) * bytes + kAlignment - 1) / kAlignment * kAlignment;
+    }
+    std::vector<Ref> last;
+    for (Ref s : form.sink()->src()) {
+        const bool near = ir::is_near(s->src(0));
+        const Ref whole = rebuild(s, [&](Ref n, std::span<const Ref> src) -> Ref {
+            if (!is_near_access(n)) return make_folded(a, n, src);
+            const Ref memory = n->src(0);
+            std::vector<Ref> moved(src.begin(), src.end());
+            moved[0] = ir::param(a, memory->dtype(), kSharedSlot);
+            moved[1] = fold(a, Op::Add, src[1], a.index(bases.at(memory->arg(0))));
+            return make_folded(a, n, moved);
+        });
+        if (near)
+            phases.sinks.push_back(a.make(Op::Sink, DType::None, {whole}));
+        else
+            last.push_back(whole);
+    }
+    phases.sinks.push_back(a.make(Op::Sink, DType::None, last));
+    return phases;
+}
+
 }  // namespace sinter::codegen

@@ -4,6 +4,7 @@
 
 #include <vector>
 
+#include "phases.h"
 #include "transform.h"
 
 namespace sinter::codegen {
@@ -23,5 +24,9 @@ bool has_near_memory(Ref sink);
 /// Splits the innermost rows into blocks of which the near values fit the second-level cache beside
 /// what they are made from, and lets near memory hold one block.
 ChainCut cut_chain(Form& form);
+
+/// The steps as phases of a launch, with near memory in the launch's scratch, where each value is
+/// whole: for machines whose near memory is too small for the rows of several steps.
+Phases chain_as_phases(Form& form);
 
 }  // namespace sinter::codegen

@@ -184,7 +184,10 @@ void lower_phases(Form& form, const std::string& name, const Target& target, boo
                   Program& program, std::vector<Function>& functions) {
     const bool gpu = target.kind == Target::Kind::Cuda;
     Phases phases{{form.sink()}, 0};
-    if (!plain) phases = split_long_reductions(form, gpu ? kGpuChunks : ChunkLimits{});
+    if (has_near_memory(form.sink()))
+        phases = chain_as_phases(form);
+    else if (!plain)
+        phases = split_long_reductions(form, gpu ? kGpuChunks : ChunkLimits{});
     program.shared_bytes = phases.shared_bytes;
     for (Ref sink : phases.sinks) {
         const std::string symbol = name + "_" + std::to_string(functions.size());
@@ -270,7 +273,7 @@ Program lower(Ref sink, const std::string& name, const Target& target) {
     if (!plain) fuse_ranges(form);
     Program program;
     std::vector<Function> functions;
-    if (has_near_memory(form.sink()))
+    if (has_near_memory(form.sink()) && !gpu)
         lower_chain(form, triangle, name, target, program, functions);
     else
         lower_phases(form, name, target, plain, program, functions);

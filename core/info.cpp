@@ -5,6 +5,7 @@
 #include <sinter/runtime/cuda_device.h>
 #include <sinter/runtime/disk_cache.h>
 #include <sinter/runtime/llvm.h>
+#include <sinter/runtime/machine.h>
 #include <sinter/runtime/nvrtc.h>
 #include <sinter/runtime/target.h>
 
@@ -58,6 +59,28 @@ SystemInfo system_info() {
         info.cache_cap_bytes = cache.cap_bytes();
     }
     return info;
+}
+
+MachineLimits machine_limits(bool measure) {
+    const runtime::Machine& machine = measure ? runtime::measured_machine() : runtime::machine();
+    MachineLimits limits;
+    limits.measured = machine.measured;
+    limits.f32_flops = machine.f32_flops;
+    limits.bf16_flops = machine.bf16_flops;
+    for (const runtime::Machine::Memory& m : machine.memory)
+        limits.memory.push_back({m.bytes, m.read, m.copy});
+    limits.fork_join_seconds = machine.fork_join_seconds;
+    limits.barrier_seconds = machine.barrier_seconds;
+    return limits;
+}
+
+double MachineLimits::seconds(double flops, double bytes, bool of_bf16) const {
+    runtime::Machine machine;
+    machine.f32_flops = f32_flops;
+    machine.bf16_flops = bf16_flops;
+    for (const Memory& m : memory)
+        machine.memory.push_back({static_cast<std::size_t>(m.bytes), m.read, m.copy});
+    return machine.seconds(flops, bytes, of_bf16);
 }
 
 std::vector<EnvironmentVariable> environment() {

@@ -8,6 +8,7 @@
 #include <sinter/runtime/target.h>
 
 #include "cuda/program.h"
+#include "trace.h"
 
 namespace sinter::runtime {
 namespace {
@@ -35,8 +36,11 @@ std::vector<bool> written(ir::Ref sink, std::size_t slots) {
 std::shared_ptr<const Plan> make_plan(const schedule::Normalised& graph,
                                       const std::vector<bool>& may_overwrite, DeviceId device) {
     auto plan = std::make_shared<Plan>();
-    plan->schedule =
-        schedule::make_schedule(graph, {may_overwrite, device == DeviceId::CPU ? kNearBytes : 0});
+    {
+        const trace::Span span("schedule", "compile");
+        plan->schedule = schedule::make_schedule(
+            graph, {may_overwrite, device == DeviceId::CPU ? kNearBytes : 0});
+    }
     for (const schedule::Kernel& kernel : plan->schedule.kernels)
         plan->checks.push_back(has_check(kernel.sink));
     plan->any_checks =

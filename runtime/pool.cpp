@@ -8,6 +8,7 @@
 #include <chrono>
 #include <exception>
 #include <mutex>
+#include <string>
 #include <system_error>
 #include <thread>
 #include <utility>
@@ -147,6 +148,7 @@ void ThreadPool::run(std::int64_t trips, Task task) {
         // Rounds are numbered by the pool, so a thread started late must not take the one before
         // for its own.
         const auto worker = [&state, work, thread, last = state.round.load()]() mutable {
+            pthread_setname_np(pthread_self(), ("sinter-" + std::to_string(thread)).c_str());
             for (;;) {
                 last = state.round.wait_change(last, state.spin);
                 if (state.stop) return;

@@ -12,6 +12,7 @@
 #include <sinter/runtime/pool.h>
 
 #include "report.h"
+#include "trace.h"
 
 namespace sinter::runtime {
 namespace {
@@ -239,26 +240,37 @@ std::shared_ptr<const LoadedProgram> ProgramCache::make(const KernelRequest& req
         append(disk_key, build_id());
         disk_key += key;
     }
+    const auto lower = [&] {
+        const trace::Span span("lower", "compile", request.name);
+        return lower_(request.sink, request.name, target);
+    };
+    const auto link_traced = [&](const Compiled& compiled) {
+        const trace::Span span("link", "compile", request.name);
+        return link(compiled, request.name);
+    };
     if (!by_identity || debug >= 3) {
-        lowered = lower_(request.sink, request.name, target);
+        lowered = lower();
         report_program(request.sink, request.name, *lowered, target);
     }
     if (!by_identity) disk_key = surroundings(target) + lowered->source;
 
     if (const auto found = disk.get(disk_key)) {
         if (const auto compiled = unpack(*found)) {
-            auto program = link(*compiled, request.name);
+            auto program = link_traced(*compiled);
             const std::lock_guard lock(mutex_);
             ++counts_.disk_hits;
             return program;
         }
     }
     Compiled compiled;
-    compiled.program = lowered ? std::move(*lowered) : lower_(request.sink, request.name, target);
+    compiled.program = lowered ? std::move(*lowered) : lower();
     const bool verify = kDebugBuild || ir::env::flag("SPEC");
-    compiled.object = compile_object(compiled.program.source, request.name, target, verify);
+    {
+        const trace::Span span("LLVM", "compile", request.name);
+        compiled.object = compile_object(compiled.program.source, request.name, target, verify);
+    }
     auto program =
-        link(compiled, request.name);  // before it is kept: what does not link is not worth keeping
+        link_traced(compiled);  // before it is kept: what does not link is not worth keeping
     disk.put(disk_key, pack(compiled));
     const std::lock_guard lock(mutex_);
     ++counts_.compiled;

@@ -13,9 +13,12 @@
 #include <sinter/runtime/allocator.h>
 #include <sinter/runtime/compiler.h>
 #include <sinter/runtime/cuda_device.h>
+#include <sinter/runtime/machine.h>
 #include <sinter/runtime/nvrtc.h>
 #include <sinter/runtime/pool.h>
 #include <sinter/runtime/target.h>
+
+#include "trace.h"
 
 namespace sinter::runtime {
 namespace {
@@ -82,41 +85,21 @@ void announce_device(DeviceId device) {
                  thread_count() == 1 ? "thread" : "threads");
 }
 
-// The trace of PROFILE: Chrome's JSON array form, which may end without its bracket, so that a
-// process that dies leaves a readable file.
-class Trace {
-public:
-    static Trace* instance() {
-        static Trace* trace =
-            ir::env::text("PROFILE").empty() ? nullptr : new Trace(ir::env::text("PROFILE"));
-        return trace;
-    }
-    void write(const LaunchReport& launch) {
-        if (file_ == nullptr) return;
-        const double at = Nanoseconds(launch.begin - start_).count() / 1000;
-        const double took = Nanoseconds(launch.end - launch.begin).count() / 1000;
-        const std::lock_guard lock(output_mutex());
-        std::fprintf(
-            file_,
-            "%s{\"name\":\"%s\",\"ph\":\"X\",\"pid\":%d,\"tid\":1,\"ts\":%.3f,\"dur\":%.3f,"
-            "\"args\":{\"segments\":%zu,\"trips\":%lld,\"parallel\":%s}}",
-            first_ ? "[\n" : ",\n", launch.kernel->name.c_str(), getpid(), at, took,
-            launch.segments, static_cast<long long>(launch.trips),
-            launch.parallel ? "true" : "false");
-        first_ = false;
-        std::fflush(file_);
-    }
+bool multiplies_bf16(ir::Ref sink) {
+    const std::vector<ir::Ref> nodes = ir::toposort(std::span<const ir::Ref>(&sink, 1));
+    return std::ranges::any_of(
+        nodes, [](ir::Ref node) { return node->is(ir::Op::Load) && node->dtype() == DType::BF16; });
+}
 
-private:
-    explicit Trace(const std::string& path) : file_(std::fopen(path.c_str(), "w")) {
-        if (file_ == nullptr)
-            std::fprintf(stderr, "sinter: PROFILE=%s cannot be written; there will be no trace\n",
-                         path.c_str());
-    }
-    std::FILE* file_;
-    bool first_ = true;
-    const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
-};
+// The share of what the machine can do at most.
+std::string limit_text(const LaunchReport& launch, double seconds) {
+    const double least = measured_machine().seconds(static_cast<double>(launch.launch->flops),
+                                                    static_cast<double>(launch.launch->bytes),
+                                                    multiplies_bf16(launch.kernel->sink));
+    char text[32];
+    std::snprintf(text, sizeof text, " %6.1f%%", 100 * least / seconds);
+    return text;
+}
 
 }  // namespace
 
@@ -133,10 +116,12 @@ void report_program(ir::Ref sink, const std::string& name, const codegen::Progra
                                      : compile_assembly(program.source, name, target));
 }
 
-bool wants_launches() { return ir::env::debug() >= 1 || Trace::instance() != nullptr; }
+bool wants_launches() { return ir::env::debug() >= 1 || trace::enabled(); }
 
 void report_launch(const LaunchReport& launch) {
-    if (Trace* trace = Trace::instance()) trace->write(launch);
+    if (launch.device != DeviceId::CPU)  // the threads of the CPU tell of themselves
+        trace::write(launch.kernel->name, name(launch.device), trace::thread_number(), launch.begin,
+                     launch.end);
     const int debug = ir::env::debug();
     if (debug < 1) return;
     announce_device(launch.device);
@@ -148,20 +133,18 @@ void report_launch(const LaunchReport& launch) {
     line.append(kNameWidth - std::min(kNameWidth - 1, launch.kernel->name.size()), ' ');
     line += (took > 1e6 ? s.slow : s.number) + time_text(took) + s.reset;
     if (debug >= 2) {
-        const double segments = static_cast<double>(launch.segments);
-        line +=
-            rate_text(static_cast<double>(launch.kernel->flops) * segments / took * 1e9, "GFLOP/s");
-        line +=
-            rate_text(static_cast<double>(launch.kernel->bytes) * segments / took * 1e9, "GB/s");
+        const std::size_t segments = launch.launch->segments.size();
+        line += rate_text(static_cast<double>(launch.launch->flops) / took * 1e9, "GFLOP/s");
+        line += rate_text(static_cast<double>(launch.launch->bytes) / took * 1e9, "GB/s");
+        if (launch.device == DeviceId::CPU) line += limit_text(launch, took * 1e-9);
         char rest[128];
         std::snprintf(rest, sizeof rest, "  %8.2f MB  %lld trips, %zu %s%s",
                       static_cast<double>(launch.device == DeviceId::CUDA
                                               ? cuda::Gpu::instance().stats().in_use
                                               : Allocator::instance().stats().in_use) /
                           1e6,
-                      static_cast<long long>(launch.trips), launch.segments,
-                      launch.segments == 1 ? "segment" : "segments",
-                      launch.parallel ? ", parallel" : "");
+                      static_cast<long long>(launch.trips), segments,
+                      segments == 1 ? "segment" : "segments", launch.parallel ? ", parallel" : "");
         line += rest;
     }
     const std::lock_guard lock(output_mutex());

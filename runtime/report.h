@@ -18,7 +18,7 @@ void report_program(ir::Ref sink, const std::string& name, const codegen::Progra
 /// One launch, for DEBUG=1 and 2 and the trace.
 struct LaunchReport {
     const schedule::Kernel* kernel;
-    std::size_t segments;
+    const schedule::Launch* launch;
     bool parallel;
     std::int64_t trips;
     std::chrono::steady_clock::time_point begin, end;

@@ -12,6 +12,7 @@
 #include "execute.h"
 #include "plan.h"
 #include "report.h"
+#include "trace.h"
 
 namespace sinter::runtime {
 namespace {
@@ -236,10 +237,29 @@ bool Binding::failed() const {
     return std::ranges::any_of(checks_, [](const CheckRecord& record) { return record.id != 0; });
 }
 
+// Notes when a thread begins and ends.
+class Binding::Timer {
+public:
+    explicit Timer(Extent* extent) : extent_(extent) {
+        if (extent_ == nullptr) return;
+        extent_->thread = trace::thread_number();
+        extent_->begin = trace::Clock::now();
+    }
+    ~Timer() {
+        if (extent_ != nullptr) extent_->end = trace::Clock::now();
+    }
+    Timer(const Timer&) = delete;
+    Timer& operator=(const Timer&) = delete;
+
+private:
+    Extent* extent_;
+};
+
 void Binding::run_steps(std::uint32_t first, std::uint32_t last) {
     std::atomic<bool> no_memory{false};
     std::exception_ptr failure;  // of the first thread that has no scratch
     const auto go = [&](int thread, auto& team) {
+        const Timer timer(extents_.empty() ? nullptr : &extents_[static_cast<std::size_t>(thread)]);
         void* scratch = nullptr;
         if (tape_.thread_bytes_ > 0) {
             // Before anything is written, so that all threads stop where one has no memory.
@@ -297,23 +317,34 @@ void Binding::run() {
     if (failed_launch_ != 0) throw_failed_check(*tape_.launches_[failed_launch_ - 1].plan);
 }
 
+void Binding::trace_launch(const std::string& name, const LaunchReport& report) {
+    if (!trace::enabled()) return;
+    const std::string args = "\"flops\":" + std::to_string(report.launch->flops) +
+                             ",\"bytes\":" + std::to_string(report.launch->bytes) +
+                             ",\"trips\":" + std::to_string(report.trips) +
+                             ",\"segments\":" + std::to_string(report.launch->segments.size());
+    for (const Extent& extent : extents_)
+        if (extent.thread != 0)
+            trace::write(name, "kernel", extent.thread, extent.begin, extent.end, args);
+}
+
 // Launch by launch, for DEBUG and PROFILE.
 void Binding::run_timed() {
+    const trace::Span all("run", "run");
+    extents_.resize(static_cast<std::size_t>(ThreadPool::instance().threads()));
     for (const Tape::LaunchEntry& launch : tape_.launches_) {
-        LaunchReport report{&launch.plan->schedule.kernels[launch.launch->kernel],
-                            launch.launch->segments.size(),
-                            false,
-                            0,
-                            {},
-                            {}};
+        const schedule::Kernel& kernel = launch.plan->schedule.kernels[launch.launch->kernel];
+        LaunchReport report{&kernel, launch.launch, false, 0, {}, {}};
         for (std::uint32_t s = launch.first_step; s < launch.last_step; ++s) {
             const Tape::Step& step = tape_.steps_[s];
             report.trips = std::max(report.trips, firsts_[step.firsts + step.parts]);
             report.parallel = report.parallel || step.parallel;
         }
+        std::ranges::fill(extents_, Extent{});
         report.begin = std::chrono::steady_clock::now();
         run_steps(launch.first_step, launch.last_step);
         report.end = std::chrono::steady_clock::now();
+        trace_launch(kernel.name, report);
         report_launch(report);
         if (failed_launch_ != 0) return;
     }

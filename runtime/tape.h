@@ -1,9 +1,11 @@
 #pragma once
 // The launches of one or more plans as a list of steps that one parallel region goes through.
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string>
 #include <vector>
 
 #include <sinter/runtime/program.h>
@@ -11,6 +13,7 @@
 
 namespace sinter::runtime {
 
+struct LaunchReport;
 struct Plan;
 
 /// One thread's report of an index out of range, on a cache line of its own.
@@ -97,9 +100,12 @@ public:
     void run();
 
 private:
-    struct Extent {
-        std::int64_t begin, end;
+    struct Extent {  // of a thread in a launch, for PROFILE
+        int thread = 0;
+        std::chrono::steady_clock::time_point begin, end;
     };
+    class Timer;
+    void trace_launch(const std::string& name, const LaunchReport& report);
     void run_steps(std::uint32_t first, std::uint32_t last);
     void run_timed();
     void run_range(const Tape::Step& step, std::int64_t begin, std::int64_t end, int thread,
@@ -114,6 +120,7 @@ private:
     std::byte* shared_ = nullptr;
     std::vector<CheckRecord> checks_;  // by thread
     std::uint32_t failed_launch_ = 0;
+    std::vector<Extent> extents_;  // by thread, while launches are timed
 };
 
 }  // namespace sinter::runtime

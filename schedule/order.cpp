@@ -28,8 +28,12 @@ std::vector<Launch> order_launches(std::span<const Task> tasks) {
     std::vector<Launch> launches;
     std::size_t done = 0;
     const auto launch = [&](std::span<const std::uint32_t> group) {
-        Launch l{tasks[group[0]].kernel, {}};
-        for (std::uint32_t t : group) l.segments.push_back(tasks[t].segment);
+        Launch l{tasks[group[0]].kernel, {}, 0, 0};
+        for (std::uint32_t t : group) {
+            l.segments.push_back(tasks[t].segment);
+            l.flops += tasks[t].flops;
+            l.bytes += tasks[t].bytes;
+        }
         launches.push_back(std::move(l));
         done += group.size();
         for (std::uint32_t t : group)

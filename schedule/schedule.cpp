@@ -75,9 +75,11 @@ Schedule make_schedule(const Normalised& normalised, const Assumptions& assumpti
     for (FinishedKernel& f : chains.kernels) {
         const auto [entry, fresh] =
             entries.try_emplace(f.sink, static_cast<std::uint32_t>(out.kernels.size()));
-        if (fresh) out.kernels.push_back({f.sink, f.name, f.flops, f.bytes});
+        if (fresh) out.kernels.push_back({f.sink, f.name});
         if (fresh) checks.push_back(has_check(f.sink));
         Task task{entry->second, f.segmentable, {}, {}, checks[entry->second]};
+        task.flops = f.flops;
+        task.bytes = f.bytes;
         for (Id memory : f.memories) task.segment.blocks.push_back(blocks.of[memory]);
         task.segment.scalars = f.scalars;
         tasks.push_back(std::move(task));

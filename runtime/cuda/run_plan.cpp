@@ -35,7 +35,7 @@ public:
         if (plan_.any_checks) gpu_.clear(record_->data(), kRecordBytes);
         for (const schedule::Launch& launch : plan_.schedule.launches) {
             const schedule::Kernel& kernel = plan_.schedule.kernels[launch.kernel];
-            LaunchReport report{&kernel, launch.segments.size(), true, 0, {}, {}, DeviceId::CUDA};
+            LaunchReport report{&kernel, &launch, true, 0, {}, {}, DeviceId::CUDA};
             if (timed) {
                 gpu_.synchronize();
                 report.begin = std::chrono::steady_clock::now();

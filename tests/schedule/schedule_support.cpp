@@ -183,11 +183,11 @@ std::string mismatch(const std::vector<UOp>& roots, bool may_overwrite) {
 std::string text(const schedule::Schedule& s) {
     std::ostringstream os;
     for (const schedule::Kernel& k : s.kernels) {
-        os << k.name << " flops=" << k.flops << " bytes=" << k.bytes << "\n";
+        os << k.name << "\n";
         print(os, k.sink);
     }
     for (const schedule::Launch& l : s.launches) {
-        os << "launch " << l.kernel;
+        os << "launch " << l.kernel << " flops=" << l.flops << " bytes=" << l.bytes;
         for (const schedule::Segment& seg : l.segments) {
             os << " [";
             for (std::uint32_t b : seg.blocks) os << ' ' << b;

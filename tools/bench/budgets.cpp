@@ -86,6 +86,21 @@ double eager_op(double seconds) {
     return seconds_a_call([&] { (a + b).realize(); }, seconds);
 }
 
+// A dependent chain of small kernels, captured: host and kernels.
+double replayed_kernel(double seconds) {
+    constexpr int kKernels = 100;
+    auto chain = jit([](const Tensor& x) {
+        Tensor y = x;
+        for (int i = 0; i < kKernels; ++i) y = y * 0.5f + sum(y, i % 2, true) * 0.03f;
+        return y;
+    });
+    Tensor x = randn({4, 4});
+    x.realize();
+    for (int i = 0; i < 3; ++i) chain(x);
+    const double once = seconds_a_call([&] { chain(x); }, seconds);
+    return once / static_cast<double>(std::max<std::size_t>(chain.stats().kernels, 1));
+}
+
 }  // namespace
 
 int first_kernel() {
@@ -98,6 +113,8 @@ std::vector<Row> budget_rows(const std::string& program) {
     return {
         {"graph_node", "building and dropping a graph, a node", 0.3e-6, 0, 0, graph_node},
         {"eager_op", "a + b of 16 numbers, built and realized anew", 20e-6, 0, 0, eager_op},
+        {"replayed_kernel", "a tiny kernel of a captured chain of 100, a kernel", 1e-6, 0, 0,
+         replayed_kernel},
         {"new_elementwise", "a small kernel, graph to machine code", 3e-3, 0, 0,
          [](double s) {
              return new_kernel(

@@ -7,6 +7,8 @@
 #include <regex>
 #include <sstream>
 
+#include <sinter/info.h>
+
 #include "rows.h"
 #include "tool.h"
 #include "workload.h"
@@ -36,6 +38,16 @@ std::string rate(const Row& row, double seconds) {
     return text.str();
 }
 
+// "73%" of the machine's limit.
+std::string share(const Row& row, double seconds) {
+    if (row.flops <= 0 && row.bytes <= 0) return "";
+    static const sinter::MachineLimits limits = sinter::machine_limits();
+    std::ostringstream text;
+    text << std::fixed << std::setprecision(0)
+         << 100 * limits.seconds(row.flops, row.bytes, row.bf16) / seconds << '%';
+    return text.str();
+}
+
 int run(const std::string& only, double seconds) {
     const std::regex wanted(only);
     std::vector<Row> rows =
@@ -44,7 +56,7 @@ int run(const std::string& only, double seconds) {
         rows.insert(rows.end(), more.begin(), more.end());
     bool within = true;
     std::cout << std::left << std::setw(22) << "row" << std::setw(12) << "time" << std::setw(12)
-              << "budget" << std::setw(16) << "rate" << "what\n";
+              << "budget" << std::setw(16) << "rate" << std::setw(8) << "limit" << "what\n";
     for (const Row& row : rows) {
         if (!std::regex_search(row.name, wanted)) continue;
         const double time = row.run(seconds);
@@ -52,7 +64,8 @@ int run(const std::string& only, double seconds) {
         within = within && !over;
         std::cout << std::setw(22) << row.name << std::setw(12) << duration(time) << std::setw(12)
                   << (row.budget > 0 ? duration(row.budget) + (over ? " !" : "") : "")
-                  << std::setw(16) << rate(row, time) << row.what << std::endl;
+                  << std::setw(16) << rate(row, time) << std::setw(8) << share(row, time)
+                  << row.what << std::endl;
     }
     if (!within) std::cout << "! over budget\n";
     return 0;

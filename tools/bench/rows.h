@@ -14,6 +14,7 @@ struct Row {
     double flops = 0;   ///< of one unit, for GFLOP/s; 0: not counted
     double bytes = 0;   ///< that must move, for GB/s; 0: not counted
     std::function<double(double seconds)> run;
+    bool bf16 = false;  ///< its products are of bf16
 };
 
 /// The budgets of the design: graph building, new kernels, eager ops, start-up. `program` is the

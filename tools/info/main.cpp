@@ -21,6 +21,19 @@ std::string megabytes(std::uint64_t bytes) {
     return text;
 }
 
+void print_limits() {
+    const sinter::MachineLimits limits = sinter::machine_limits();
+    std::printf("\n%-22s %8.1f GFLOP/s\n", "multiply-add f32", limits.f32_flops * 1e-9);
+    if (limits.bf16_flops > 0)
+        std::printf("%-22s %8.1f GFLOP/s\n", "multiply-add bf16", limits.bf16_flops * 1e-9);
+    for (const sinter::MachineLimits::Memory& memory : limits.memory)
+        std::printf("%-22s %8.1f GB/s read, %8.1f GB/s copied\n",
+                    ("memory, " + megabytes(memory.bytes)).c_str(), memory.read * 1e-9,
+                    memory.copy * 1e-9);
+    std::printf("%-22s %8.2f us\n%-22s %8.2f us\n", "fork and join", limits.fork_join_seconds * 1e6,
+                "barrier", limits.barrier_seconds * 1e6);
+}
+
 void print() {
     const sinter::SystemInfo info = sinter::system_info();
     row("sinter", info.version);
@@ -48,9 +61,14 @@ int main(int argc, char** argv) {
     CLI::App app{
         "Prints the devices, LLVM, NVRTC, the cache and every environment variable that Sinter "
         "reads."};
+    bool measure = false;
+    app.add_flag(
+        "--measure", measure,
+        "and what this machine can do at most: measured once, in about a second, and kept");
     CLI11_PARSE(app, argc, argv);
-    return sinter::tool::guarded("sinter-info", [] {
+    return sinter::tool::guarded("sinter-info", [&] {
         print();
+        if (measure) print_limits();
         return 0;
     });
 }

@@ -68,15 +68,18 @@ double rate_at(std::int64_t step, std::int64_t steps) {
 void train(tool::Net& net, nn::DataLoader& loader, std::int64_t epochs) {
     net.train();
     nn::Adam optimizer(net.parameters());
+    auto step = jit([&](const Tensor& x, const Tensor& y) {
+        Tensor loss = cross_entropy(net(x), y);
+        optimizer.step(loss);
+        return loss;
+    });
     const std::int64_t steps = epochs * loader.batch_count();
     for (std::int64_t epoch = 0; epoch < epochs; ++epoch) {
         nn::Progress progress(loader.batch_count(), {.label = "epoch " + std::to_string(epoch + 1) +
                                                               "/" + std::to_string(epochs)});
         for (const nn::Batch& batch : loader) {
             optimizer.set_lr(rate_at(optimizer.steps(), steps));
-            const Tensor loss = cross_entropy(net(batch.x), batch.y);
-            optimizer.step(loss);
-            progress.update(loss.item<double>());
+            progress.update(step(batch.x, batch.y).item<double>());
         }
     }
 }
@@ -84,10 +87,9 @@ void train(tool::Net& net, nn::DataLoader& loader, std::int64_t epochs) {
 // The share of right answers.
 double accuracy(tool::Net& net, nn::DataLoader& loader) {
     net.eval();
+    auto count = jit([&](const Tensor& x, const Tensor& y) { return sum(argmax(net(x), 1) == y); });
     std::int64_t right = 0;
-    for (const nn::Batch& batch : loader) {
-        right += sum(argmax(net(batch.x), 1) == batch.y).item<std::int64_t>();
-    }
+    for (const nn::Batch& batch : loader) right += count(batch.x, batch.y).item<std::int64_t>();
     return static_cast<double>(right) / static_cast<double>(loader.sample_count());
 }
 

@@ -31,9 +31,13 @@ int run(std::int64_t steps, std::uint64_t seed) {
     manual_seed(seed);
     Net net;
     nn::Adam optimizer(net.parameters(), {.lr = 0.05});
-    for (std::int64_t step = 1; step <= steps; ++step) {
-        const Tensor loss = bce_with_logits(net(x), y);
+    auto train = jit([&] {
+        Tensor loss = bce_with_logits(net(x), y);
         optimizer.step(loss);
+        return loss;
+    });
+    for (std::int64_t step = 1; step <= steps; ++step) {
+        const Tensor loss = train();
         if (step == 1 || step % 100 == 0 || step == steps) {
             std::cout << "step " << step << "  loss " << std::fixed << std::setprecision(4)
                       << loss.item<float>() << '\n';

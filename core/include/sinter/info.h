@@ -28,6 +28,27 @@ struct SystemInfo {
     std::uint64_t cache_entries = 0, cache_bytes = 0, cache_cap_bytes = 0;
 };
 
+/// What this machine can do at most, with all the threads that run kernels.
+struct MachineLimits {
+    bool measured = false;  ///< else guessed from the CPU's features
+    double f32_flops = 0;   ///< operations a second in multiply-adds of f32
+    double bf16_flops = 0;  ///< in products of bf16; 0: no instruction for it
+    struct Memory {
+        std::uint64_t bytes;  ///< working set; of a copy: source and destination
+        double read, copy;    ///< bytes a second
+    };
+    std::vector<Memory> memory;
+    double fork_join_seconds = 0;  ///< an empty loop over all threads
+    double barrier_seconds = 0;    ///< threads waiting for one another once
+
+    /// The least time that so many operations on so many bytes can take; 0 for none.
+    double seconds(double flops, double bytes, bool of_bf16 = false) const;
+};
+
+/// Measured in this process or an earlier one (the cache folder keeps it), else a guess; with
+/// `measure` in place of a guess it is measured now, which takes about a second. Opens LLVM.
+MachineLimits machine_limits(bool measure = true);
+
 /// Opens LLVM, NVRTC and the CUDA driver if that has not been done, and reads the cache folder.
 /// Throws ValueError for an environment variable that makes no sense.
 SystemInfo system_info();

@@ -48,9 +48,7 @@ struct Segment {
 /// A kernel in the kernel form, before codegen's transformations; equal kernels are one entry.
 struct Kernel {
     ir::Ref sink;
-    std::string name;     ///< e.g. "r_4096_1024_softmax": short, deterministic
-    std::uint64_t flops;  ///< for DEBUG=2, of one segment
-    std::uint64_t bytes;  ///< compulsory traffic, of one segment
+    std::string name;  ///< e.g. "r_4096_1024_softmax": short, deterministic
 };
 
 /// One launch: a kernel over one or more segments (a table of segments runs as one parallel
@@ -58,6 +56,8 @@ struct Kernel {
 struct Launch {
     std::uint32_t kernel;
     std::vector<Segment> segments;
+    std::uint64_t flops = 0;  ///< of all segments, for DEBUG=2
+    std::uint64_t bytes = 0;  ///< compulsory traffic of all segments
 };
 
 /// Which node a Check (an index that may be out of range) came from, for the error text.

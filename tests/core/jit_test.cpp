@@ -586,3 +586,20 @@ TEST_CASE("small kernels of a replay run one after the other with no barrier") {
     CHECK(f.stats().kernels >= 20);
     CHECK(f.stats().barriers == 0);
 }
+
+TEST_CASE("barriers stand between kernels that depend on one another, and nowhere else") {
+    const DeviceGuard guard(kCpu);
+    const Tensor x = data({1 << 18}, 1), y = data({1 << 17}, 2);
+    auto apart = jit([](const Tensor& a, const Tensor& b) { return std::pair(exp(a), sin(b)); });
+    auto after = jit([](const Tensor& a, const Tensor&) { return a / sum(exp(a)); });
+    for (int i = 0; i < 3; ++i) {
+        const auto [first, second] = apart(x, y);
+        CHECK(values(first) == values(exp(x)));
+        CHECK(values(second) == values(sin(y)));
+        CHECK(values(after(x, y)) == values(x / sum(exp(x))));
+    }
+    CHECK(apart.stats().kernels == 2);
+    CHECK(apart.stats().barriers == 0);
+    CHECK(after.stats().kernels >= 2);
+    CHECK(after.stats().barriers >= 1);
+}

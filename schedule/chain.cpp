@@ -77,6 +77,10 @@ std::vector<Row> common_rows(Ref store, Ref reader, std::int64_t slot) {
 
     std::uint64_t loops = ~std::uint64_t{0};
     for (Ref s : reader->src()) loops &= s->ranges();
+    // What a reduction goes through is no row, though the store may go through it again.
+    for (Ref n : ir::toposort(std::span<const Ref>(&reader, 1)))
+        if (n->is(Op::Reduce) || n->is(Op::Accumulate))
+            for (Ref r : ir::named_ranges(n)) loops &= ~r->ranges();
     std::vector<Row> rows;
     bool first = true;
     for (Ref n : ir::toposort(std::span<const Ref>(&reader, 1))) {

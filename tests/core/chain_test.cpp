@@ -75,6 +75,22 @@ TEST_CASE("attention in blocks of rows is what REF computes") {
     }
 }
 
+TEST_CASE("gradients of attention in blocks of rows are what REF computes") {
+    for (const bool causal : {false, true}) {
+        CAPTURE(causal);
+        for (const std::size_t which : {0, 1, 2}) {
+            CAPTURE(which);
+            const Program program = [=] {
+                const Tensor x[] = {randn({3, 300, 16}).realize(), randn({3, 300, 16}).realize(),
+                                    randn({3, 300, 16}).realize()};
+                const Tensor up = randn({3, 300, 16}).realize();
+                return gradient(sum(attention(x[0], x[1], x[2], causal) * up), x[which]);
+            };
+            CHECK(difference(program) < kTolerance);
+        }
+    }
+}
+
 TEST_CASE("masks by position end blocks of rows early only where they may") {
     constexpr std::int64_t kRows = 512;
     struct Mask {

@@ -235,6 +235,24 @@ Ref value_to_stage(const Form& form, Ref lane, std::span<const Ref> row, double 
     return best;
 }
 
+// The reductions that compute `value` in their own pass before any other does: it is kept as they
+// go.
+std::vector<Ref> first_passes(const Form& form, Ref lane, Ref value) {
+    std::vector<Ref> first;
+    RefMap<char> above;  // what a pass with the value comes before
+    const Ref sink = form.sink();
+    for (Ref n : ir::toposort(std::span(&sink, 1))) {
+        const bool later = std::ranges::any_of(n->src(), [&](Ref s) { return above.contains(s); });
+        bool pass = false;
+        if ((n->is(Op::Reduce) || n->is(Op::Accumulate)) && closes(n, lane))
+            for (Ref root : n->src().first(value_count(n)))
+                pass = pass || std::ranges::count(own_values(root), value) != 0;
+        if (pass && !later) first.push_back(n);
+        if (pass || later) above[n] = 1;
+    }
+    return first;
+}
+
 }  // namespace
 
 Placed apply(Form& form, const Plan& plan) {
@@ -300,7 +318,7 @@ Placed apply(Form& form, const Plan& plan) {
         const Ref shared =
             steps == row ? value_to_stage(form, lane, over, row * sizeof(float), within) : nullptr;
         if (shared != nullptr) {
-            result.thread_bytes = form.stage(shared, over);
+            result.thread_bytes = form.stage(shared, over, first_passes(form, lane, shared));
         }
     }
     form.expand_unrolled();

@@ -22,7 +22,8 @@ constexpr double kStageBytes = 1.25 * (1 << 20);  // of the second-level cache, 
 constexpr double kStageBlocks = 8,
                  kStageRows = 64,  // fewer do not keep threads busy, or pay for the copy
     kTripRows = 16;
-constexpr double kSmallWork = 1e5;                   // cycles that one thread may do alone
+constexpr double kFarOperand = 1 << 20;  // bytes that stay in the second-level cache as they lie
+constexpr double kSmallWork = 1e5;       // cycles that one thread may do alone
 constexpr double kCopied = 0.15, kTransposed = 0.5;  // cycles an element that is staged
 
 bool has(std::uint64_t mask, std::int64_t range) { return (mask >> range & 1) != 0; }
@@ -54,10 +55,7 @@ public:
         : a_(a), r_(main), target_(target), trips_(trips) {
         double most = 0;
         for (std::size_t l : r_.loads) {
-            double volume = static_cast<double>(size_of(a.accesses[l].node->dtype()));
-            for (std::int64_t n : a.numbers)
-                if (a.accesses[l].depends(n)) volume *= static_cast<double>(a.size(n));
-            most = std::max(most, volume);
+            most = std::max(most, operand_bytes(a.accesses[l]));
         }
         near_ = most <= kNearBytes;
     }
@@ -69,7 +67,7 @@ public:
         std::optional<Staged> staged;
         if (has(r_.scope, v)) staged = operand_to_stage(v, across);
         if (across && !staged) return false;
-        const Tile tile = best_tile(v, across ? &*staged : nullptr);
+        const Tile tile = best_tile(v, staged ? &*staged : nullptr);
         if (tile.cost == INFINITY) return false;
         plan.vector = v;
         plan.lanes = lanes;
@@ -91,6 +89,13 @@ public:
     }
 
 private:
+    double operand_bytes(const MemoryAccess& m) const {
+        double bytes = static_cast<double>(size_of(m.node->dtype()));
+        for (std::int64_t n : a_.numbers)
+            if (m.depends(n)) bytes *= static_cast<double>(a_.size(n));
+        return bytes;
+    }
+
     std::optional<Staged> operand_to_stage(std::int64_t v, bool across) const {
         for (std::size_t l : r_.loads) {
             const MemoryAccess& m = a_.accesses[l];
@@ -108,7 +113,9 @@ private:
                     own = false;
             }
             if (!own) continue;
-            if (across ? lies_across(m, v) : m.stride[v] == 1 && pages_apart(m)) return s;
+            if (across ? lies_across(m, v)
+                       : m.stride[v] == 1 && (pages_apart(m) || operand_bytes(m) > kFarOperand))
+                return s;
         }
         return std::nullopt;
     }
@@ -213,12 +220,18 @@ private:
     Tile best_tile(std::int64_t v, const Staged* staged) const {
         // Rows: ranges of the result along which some operand is reused.
         std::vector<std::int64_t> rows;
+        const bool passes = has(r_.closed, v) && std::ranges::any_of(a_.stores, [&](Ref s) {
+                                return (s->ranges() >> v & 1) != 0;
+                            });
         for (std::int64_t n : a_.numbers) {
             if (n == v || !has(r_.scope & a_.outer & ~trips_, n) || a_.size(n) < 2) continue;
             if (staged != nullptr && has(staged->scope, n)) continue;
+            // In passes over rows, what a few values near the core save does not pay for several
+            // rows at a time.
             const bool reused =
                 r_.loads.size() > 1 && std::ranges::any_of(r_.loads, [&](std::size_t l) {
-                    return !a_.accesses[l].depends(n);
+                    return !a_.accesses[l].depends(n) &&
+                           (!passes || operand_bytes(a_.accesses[l]) > kNearBytes / 2);
                 });
             if (reused && a_.range[n]->src(0)->is(Op::Const)) rows.push_back(n);
         }

@@ -363,7 +363,26 @@ private:
         return range_[static_cast<std::size_t>(next)];
     }
 
-    void process(std::vector<Work> works) {
+    // Reductions that `after` waits for and that compute, in their own pass, what `kept` stores:
+    // they run in the same loops.
+    std::vector<Ref> computing(const std::vector<Work>& kept, const std::vector<Work>& after) {
+        std::vector<Ref> roots, found;
+        for (const Work& w : after) roots.insert(roots.end(), w.values.begin(), w.values.end());
+        for (Ref reduction : pending(roots)) {
+            bool computes = false, reads = false;
+            for (Ref n : ir::toposort(reduction->src().first(value_count(reduction)))) {
+                reads = reads || (n->is(Op::Param) && n->arg(0) == kThreadSlot);
+                computes = computes || std::ranges::any_of(kept, [&](const Work& w) {
+                               return w.store->src(2) == n;
+                           });
+            }
+            if (computes && !reads) found.push_back(reduction);
+        }
+        return found;
+    }
+
+    /// `beside` names reductions to be computed as well.
+    void process(std::vector<Work> works, std::span<const Ref> beside = {}) {
         // What is kept near is all there before it is read.
         const auto rest = std::ranges::stable_partition(works, [](const Work& w) {
             return w.store != nullptr && w.store->src(0)->arg(0) == kThreadSlot;
@@ -375,7 +394,8 @@ private:
             std::vector<Work> after(rest.begin(), rest.end());
             works.erase(rest.begin(), rest.end());
             emit_.scratch_is_free();
-            process(std::move(works));
+            const std::vector<Ref> companions = computing(works, after);
+            process(std::move(works), companions);
             emit_.scratch_is_filled();
             return process(std::move(after));
         }
@@ -383,6 +403,7 @@ private:
         for (Work& w : works) w.remaining &= ~emit_.open_ranges();
         rename_closed(works);
         for (const Work& w : works) roots.insert(roots.end(), w.values.begin(), w.values.end());
+        roots.insert(roots.end(), beside.begin(), beside.end());
         if (squares_ && std::ranges::any_of(works, [](const Work& w) { return w.remaining == 0; }))
             emit_.find_squares(roots);
         const std::vector<Ref> reductions = pending(roots);

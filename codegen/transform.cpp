@@ -193,7 +193,7 @@ std::int64_t Form::stage(Ref value, std::span<const Ref> over, Row row, int by) 
     return bytes;
 }
 
-std::int64_t Form::stage(Ref value, std::span<const Ref> over) {
+std::int64_t Form::stage(Ref value, std::span<const Ref> over, std::span<const Ref> computing) {
     Arena& a = arena_;
     std::int64_t elements = 1;
     std::string names;
@@ -213,6 +213,7 @@ std::int64_t Form::stage(Ref value, std::span<const Ref> over) {
     const Ref memory = ir::param(a, value->dtype(), kThreadSlot);
     const Ref copied = ir::load(a, memory, index, valid, load ? value->arg(0) : 0);
     sink_ = rebuild(sink_, [&](Ref node, std::span<const Ref> src) {
+        if (std::ranges::find(computing, node) != computing.end()) return node;
         return node == value ? copied : make_folded(a, node, src);
     });
     std::vector<Ref> stores{ir::store(a, memory, index, value, valid)};

@@ -43,7 +43,8 @@ public:
     /// trip of the others it depends on, and read from there by all that used it; side by side in
     /// the order of `over`, the last running fastest. A load keeps its mask. Gives the bytes of
     /// scratch used, with those reserved.
-    std::int64_t stage(Ref value, std::span<const Ref> over);
+    /// Reductions named in `computing` go on computing the value themselves.
+    std::int64_t stage(Ref value, std::span<const Ref> over, std::span<const Ref> computing = {});
     /// The same for a load, whose copy goes through the ranges over[first] … over[last - 1], which
     /// make one row of memory, as one range in unrolled blocks of `by`.
     struct Row {

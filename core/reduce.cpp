@@ -189,7 +189,9 @@ Tensor softmax(const Arg& x, std::int64_t axis) {
     const UOp wide = ir::cast(value, wide_float(value->dtype()));
     const ir::Shape which{checked_axis(axis, value)};
     const UOp e = ir::unary(Op::Exp, sub(wide, expand_to(shift_of(wide, which), wide->shape())));
-    const UOp out = div(e, expand_to(sum_of(e, which), e->shape()));
+    // One division a row.
+    const UOp scale = ir::unary(Op::Recip, sum_of(e, which));
+    const UOp out = ir::binary(Op::Mul, e, expand_to(scale, e->shape()));
     return call.wrap(ir::cast(out, value->dtype()));
 }
 

@@ -43,7 +43,7 @@ Analysis analyse(Ref sink) {
         const Ref n = order[i];
         std::uint64_t inside = region[n];
         std::size_t mine = owner[n];
-        if (n->is(Op::Reduce) || n->is(Op::Accumulate)) {
+        if (n->is(Op::Reduce) || n->is(Op::Accumulate) || n->is(Op::Order)) {
             Reducing r{n, n->ranges(), 0, 0, 0, {}};
             for (Ref x : named_ranges(n)) r.closed |= range_bit(x);
             r.volume = a.volume(r.scope | r.closed);

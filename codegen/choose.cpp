@@ -104,8 +104,16 @@ Plan choose(const Analysis& a, const Target& target, std::optional<std::vector<R
     for (const MemoryAccess& m : a.accesses) best += a.volume(m.region);
     for (const Reducing& r : a.reductions) best += r.volume;
     best += a.value_work;
+    // Each row is sorted by itself, one after the other.
+    std::uint64_t sorted_rows = 0;
+    bool sorts = false;
+    for (const Reducing& r : a.reductions)
+        if (r.node->is(Op::Order)) {
+            sorts = true;
+            sorted_rows |= r.scope;
+        }
     for (std::int64_t n : a.numbers) {
-        if (has(a.ordered | taken, n) || a.size(n) < 2) continue;
+        if (has(a.ordered | taken | sorted_rows, n) || a.size(n) < 2) continue;
         const bool variable = !a.range[n]->src(0)->is(Op::Const);
         if (variable && !has(a.outer, n)) continue;
         const int lanes = vector_lanes(a, n, target);
@@ -120,6 +128,7 @@ Plan choose(const Analysis& a, const Target& target, std::optional<std::vector<R
     if (plan.vector < 0) return plan;
     // A short range does with fewer lanes.
     while (plan.lanes > 2 && plan.lanes / 2 >= a.size(plan.vector)) plan.lanes /= 2;
+    if (sorts) return plan;
     if (!a.reductions.empty()) {
         choose_contraction(a, target, plan);
     } else {
@@ -181,7 +190,8 @@ std::vector<Ref> own_values(Ref root) {
     while (!stack.empty()) {
         const Ref n = stack.back();
         stack.pop_back();
-        if (seen.contains(n) || n->is(Op::Reduce) || n->is(Op::Accumulate)) continue;
+        if (seen.contains(n) || n->is(Op::Reduce) || n->is(Op::Accumulate) || n->is(Op::Order))
+            continue;
         seen[n] = 1;
         found.push_back(n);
         stack.insert(stack.end(), n->src().begin(), n->src().end());

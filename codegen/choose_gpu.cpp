@@ -4,6 +4,8 @@
 #include <array>
 #include <cmath>
 
+#include "order.h"
+
 namespace sinter::codegen {
 namespace {
 
@@ -129,7 +131,8 @@ Choice choose_ranges(const Analysis& a) {
 
 Placed schedule_for_gpu(Form& form, bool plain) {
     const Analysis before = analyse(form.sink());
-    const Choice choice = plain ? Choice{} : choose_ranges(before);
+    // What is sorted is one thread's.
+    const Choice choice = plain || has_order(form.sink()) ? Choice{} : choose_ranges(before);
     struct Trip {
         Ref range;
         double near;

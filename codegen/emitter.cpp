@@ -149,6 +149,7 @@ std::span<const Ref> Emitter::needs(Ref node) const {
         case Op::Range:
         case Op::Reduce:
         case Op::Accumulate:
+        case Op::Order:
             return {};
         case Op::Scan:
             return node->src().first(1);
@@ -225,6 +226,7 @@ Value Emitter::make(Ref node) {
         }
         case Op::Reduce:
         case Op::Accumulate:
+        case Op::Order:
             throw InternalError("codegen: a reduction is read where it was not computed");
         default:
             break;
@@ -409,6 +411,35 @@ void Emitter::scratch_is_filled() {
 }
 
 void Emitter::scratch_is_free() { push(Inst{Code::Barrier}, levels_.size() - 1); }
+
+Value Emitter::read_scratch(Arg memory, DType dtype, std::int64_t offset, Value index) {
+    Inst inst{Code::Load};
+    inst.dtype = dtype;
+    inst.imm = offset / static_cast<std::int64_t>(size_of(dtype));
+    inst.src[0] = argument(memory);
+    inst.src[1] = index;
+    return push(inst, levels_.size() - 1);
+}
+
+void Emitter::write_scratch(Arg memory, std::int64_t offset, Value index, Value value) {
+    Inst inst{Code::Store};
+    inst.dtype = dtype(value);
+    inst.lanes = lanes(value);
+    inst.access = inst.lanes == 1 ? Access::Scalar : Access::Contiguous;
+    inst.imm = offset / static_cast<std::int64_t>(size_of(inst.dtype));
+    inst.src[0] = argument(memory);
+    inst.src[1] = index;
+    inst.src[3] = value;
+    push(inst, levels_.size() - 1);
+}
+
+void Emitter::define_here(Ref node) {
+    const std::size_t depth = levels_.size() - 1;
+    Inst alias{Code::Alias};
+    alias.dtype = DType::Index;
+    alias.src[0] = constant(DType::Index, 0, 1);
+    remember(node, {push(alias, depth)}, depth);
+}
 
 void Emitter::prepare(Ref node) {
     if (node->src(3)->vmax() != 0) value(node->src(2));

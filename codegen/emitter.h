@@ -77,6 +77,13 @@ public:
     /// fuses; else false.
     bool accumulate_product(Ref reduction, Ref value, Value& acc, std::uint16_t lanes);
 
+    /// An element (or as many as `value` has lanes) of scratch memory, `offset` bytes and `index`
+    /// elements from its begin.
+    Value read_scratch(Arg memory, DType dtype, std::int64_t offset, Value index);
+    void write_scratch(Arg memory, std::int64_t offset, Value index, Value value);
+    /// Says that `node` has its value from here on, in this scope.
+    void define_here(Ref node);
+
     // --- loops and branches
     void open_loop(Value begin, Value end, bool may_be_empty);
     Value loop_index() const;

@@ -9,11 +9,17 @@
 
 #include "combine.h"
 #include "emitter.h"
+#include "order.h"
 
 namespace sinter::codegen {
 namespace {
 
 using ir::Role;
+
+// What closes ranges: it is computed by loops of its own, before what reads it.
+bool is_closing(Ref node) {
+    return node->is(Op::Reduce) || node->is(Op::Accumulate) || node->is(Op::Order);
+}
 
 // A reduction under way: its accumulators as they stand where code is being made.
 struct Reduction {
@@ -44,7 +50,7 @@ public:
         emit_.function().symbol = symbol;
         for (const Streamed& s : options.streamed) emit_.stream(s);
         for (Ref n : ir::toposort(std::span(&sink, 1))) {
-            if (n->is(Op::Reduce) || n->is(Op::Accumulate))
+            if (is_closing(n))
                 for (Ref r : named_ranges(n)) closed_ |= range_bit(r);
             if (n->is(Op::Scan) && n->src(1)->is(Op::Range)) ordered_ |= range_bit(n->src(1));
             if (n->is(Op::Store))
@@ -232,8 +238,7 @@ private:
                 }
                 const Ref done = node;
                 stack.pop_back();
-                if ((done->is(Op::Reduce) || done->is(Op::Accumulate)) && !emit_.known(done) &&
-                    serial(done->ranges()) == 0)
+                if (is_closing(done) && !emit_.known(done) && serial(done->ranges()) == 0)
                     found.push_back(done);
             }
         }
@@ -259,7 +264,7 @@ private:
             if (seen.contains(node)) continue;
             seen[node] = 1;
             if (emit_.known(node)) continue;
-            if (node->is(Op::Reduce) || node->is(Op::Accumulate)) visit(node);
+            if (is_closing(node)) visit(node);
             stack.insert(stack.end(), node->src().begin(), node->src().end());
         }
     }
@@ -308,7 +313,7 @@ private:
                 }
                 src.clear();
                 for (Ref s : node->src()) src.push_back(*done.find(s));
-                if (node->is(Op::Reduce) || node->is(Op::Accumulate))
+                if (is_closing(node))
                     for (Ref r : named_ranges(node))
                         if ((range_bit(r) & clash) != 0)
                             src = substitute_free(arena_, src, r, renamed(r));
@@ -527,6 +532,7 @@ private:
     // --- reductions
 
     Reduction start(Ref node) {
+        if (node->is(Op::Order)) return {node, {}, 2, false};
         Reduction r{
             node, {}, node->is(Op::Accumulate) ? static_cast<std::size_t>(node->arg(1)) : 1, false};
         std::uint64_t named = 0;
@@ -544,6 +550,11 @@ private:
     }
 
     void step(Reduction& r, std::span<const Ref> values) {
+        if (r.node->is(Op::Order)) {
+            for (Ref s : store_record(arena_, layout_of(r.node), values[0], values[1]))
+                emit_.store(s);
+            return;
+        }
         for (std::size_t i = 0; i < values.size(); i += r.components) {
             // A copy that is masked out altogether adds nothing.
             const auto adds_nothing = [&](std::size_t c) {
@@ -568,6 +579,10 @@ private:
 
     // One value from the copies, pairwise, then from the lanes.
     void finalize(Reduction& r) {
+        if (r.node->is(Op::Order)) {
+            emit_order(emit_, layout_of(r.node));
+            return emit_.define_here(r.node);
+        }
         std::vector<Tuple> parts;
         for (std::size_t i = 0; i < r.acc.size(); i += r.components)
             parts.emplace_back(r.acc.begin() + static_cast<std::ptrdiff_t>(i),

@@ -14,6 +14,7 @@
 #include "linearize.h"
 #include "llvm.h"
 #include "masks.h"
+#include "order.h"
 #include "phases.h"
 
 namespace sinter::codegen {
@@ -21,6 +22,7 @@ namespace {
 
 using ir::ReduceKind;
 
+constexpr double kSortOps = 100;          // of an element of an Order, as vectors count
 constexpr double kNanosecondsAnOp = 0.2;  // of an instruction in the middle of others
 // Results of this size are not read again from the caches: a share of the last one that threads and
 // neighbours leave.
@@ -152,7 +154,8 @@ Phase describe_phase(const Analysis& a, const Placed& placed, const std::string&
     }
     double work = a.value_work;
     for (const MemoryAccess& m : a.accesses) work += a.volume(m.region);
-    for (const Reducing& r : a.reductions) work += r.volume;
+    for (const Reducing& r : a.reductions)
+        work += r.volume * (r.node->is(Op::Order) ? kSortOps : 1);
     const double trips = phase.trips_slot < 0 ? static_cast<double>(phase.trips)
                                               : static_cast<double>(Analysis::kNominal) /
                                                     static_cast<double>(phase.trips_step);
@@ -170,10 +173,14 @@ Lowered linear(Form& form, const Placed& placed, const Analysis& analysis, const
                const std::string& symbol, const Target& target, Program& program,
                std::vector<Limit> limits = {}) {
     const bool gpu = target.kind == Target::Kind::Cuda;
-    program.thread_bytes = std::max(program.thread_bytes, placed.thread_bytes);
     ir::establishes(ir::Level::Scheduled, form.sink(), "the transformations");
+    std::int64_t thread_bytes = placed.thread_bytes;
+    const Ref sink = gpu ? place_orders(form.arena(), form.sink(), kSharedSlot,
+                                        program.shared_bytes, placed.parallel)
+                         : place_orders(form.arena(), form.sink(), kThreadSlot, thread_bytes, {});
+    program.thread_bytes = std::max(program.thread_bytes, thread_bytes);
     program.schedule += symbol + ": " + (form.log().empty() ? "as it is" : form.log()) + "\n";
-    return {linearize(form.arena(), form.sink(), placed.order, placed.parallel, symbol,
+    return {linearize(form.arena(), sink, placed.order, placed.parallel, symbol,
                       {target.fma, gpu ? std::vector<Streamed>{} : streamed(analysis), plan.squares,
                        std::move(limits)}),
             describe_phase(analysis, placed, symbol, plan.vector < 0 ? 1 : plan.lanes)};

@@ -97,7 +97,8 @@ Form::Halves Form::split(Ref r, std::int64_t n, Role outer_role, Role inner_role
         if (closing) {
             const std::size_t values = value_count(node);
             changed.resize(values);
-            for (std::size_t i = 0; i < values && ragged; ++i) {
+            // What an Order keeps past its end is never looked at.
+            for (std::size_t i = 0; i < values && ragged && !node->is(Op::Order); ++i) {
                 const std::size_t components =
                     node->is(Op::Accumulate) ? static_cast<std::size_t>(node->arg(1)) : 1;
                 const Ref choice[] = {guard, changed[i],

@@ -74,6 +74,8 @@ Bounds bounds_of(Ref n) {
             return {n->arg(1), n->arg(2)};
         case Op::Range:
             return {0, std::max<Wide>(0, of(n->src(0)).max - 1)};
+        case Op::Nth:
+            return n->arg(0) == 0 ? whole(dt) : of(n->src(0)->src(1));
         case Op::Check:
             return {0, n->arg(0) - (is_guarding(n) ? 0 : 1)};
         case Op::Add:
@@ -146,7 +148,8 @@ std::uint64_t ranges_of(Ref n) {
             return mask | range_bit(n);
         // The ranges these close are their values' own.
         case Op::Reduce:
-        case Op::Accumulate: {
+        case Op::Accumulate:
+        case Op::Order: {
             std::uint64_t open = 0, closed = 0;
             for (Ref v : n->src().first(value_count(n))) open |= v->ranges();
             for (Ref r : named_ranges(n)) closed |= range_bit(r);

@@ -231,6 +231,16 @@ UOp scan(ReduceKind kind, const UOp& x, std::int64_t axis) {
     return UOp::make(Op::Scan, x->dtype(), {x}, args);
 }
 
+UOp sort(const UOp& x, std::int64_t axis, std::int64_t count, Sorting order) {
+    const std::int64_t args[] = {axis, count, order == Sorting::Descending, 0};
+    return UOp::make(Op::Sort, x->dtype(), {x}, args);
+}
+
+UOp sort_positions(const UOp& x, std::int64_t axis, std::int64_t count, Sorting order) {
+    const std::int64_t args[] = {axis, count, order == Sorting::Descending, 1};
+    return UOp::make(Op::Sort, i64, {x}, args);
+}
+
 UOp gather(const UOp& x, const UOp& index, std::int64_t axis) {
     return UOp::make(Op::Gather, x->dtype(), {x, index}, std::span<const std::int64_t>(&axis, 1));
 }

@@ -101,6 +101,10 @@ std::string arguments(Ref node) {
         case Op::Fold:
             if (!has(4)) break;
             return named("axis", 0) + named("n", 1) + named("step", 2) + named("dilation", 3);
+        case Op::Sort:
+            if (!has(4)) break;
+            return std::string(args[2] == 0 ? " ascending" : " descending") + named("axis", 0) +
+                   named("count", 1) + (args[3] == 0 ? "" : " positions");
         case Op::Reduce:
             if (!has(1)) break;
             if (node->src().size() > 1)  // of a kernel
@@ -147,6 +151,9 @@ std::string arguments(Ref node) {
         case Op::Get:
             if (!has(1)) break;
             return " ." + std::to_string(args[0]);
+        case Op::Nth:
+            if (!has(1)) break;
+            return args[0] == 0 ? " key" : " position";
         case Op::Check:
             if (!has(2)) break;
             return named("below", 0) + named("site", 1) + (has(3) ? " guarding" : "");

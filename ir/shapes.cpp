@@ -65,6 +65,18 @@ Shape same_rule(const NodeKey& key) {
     return {first.begin(), first.end()};
 }
 
+Shape sort_rule(const NodeKey& key) {
+    const Sizes in = key.src[0]->shape();
+    want_args(key, 4);
+    const auto axis = static_cast<std::size_t>(axis_arg(key, 0, in.size()));
+    if (key.args[1] < 0 || key.args[1] > in[axis])
+        fail(key, std::to_string(key.args[1]) + " elements of axis " + std::to_string(axis) +
+                      " are not there");
+    Shape out(in.begin(), in.end());
+    out[axis] = key.args[1];
+    return out;
+}
+
 Shape reshape_rule(const NodeKey& key) {
     Shape out(key.args.begin(), key.args.end());
     if (numel_of(out, key.op) != key.src[0]->numel())
@@ -302,6 +314,8 @@ Shape shape_of(const NodeKey& key) {
             return arg_reduce_rule(key);
         case ShapeRule::Fold:
             return fold_rule(key);
+        case ShapeRule::Sort:
+            return sort_rule(key);
         case ShapeRule::Gather:
             return gather_rule(key);
     }

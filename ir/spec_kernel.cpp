@@ -134,6 +134,19 @@ std::vector<SpecRow> common_rows() {
                        n->arg(0) >= 0 && n->arg(0) < n->src(0)->arg(1) &&
                        n->dtype() == n->src(0)->src(static_cast<std::size_t>(n->arg(0)))->dtype();
             }),
+        row(Op::Order,
+            "an effect: a key, its position, and the ranges it closes; how many there are",
+            [](Ref n) {
+                return n->dtype() == DType::None && args(n, 1) && n->src().size() > 2 &&
+                       is_unsigned(n->src(0)->dtype()) && n->src(1)->dtype() == DType::Index &&
+                       is_ranges(n->src().subspan(2));
+            }),
+        row(Op::Nth, "the key or the position at a place of an Order",
+            [](Ref n) {
+                return sources(n, 2) && args(n, 1) && n->src(0)->is(Op::Order) &&
+                       n->src(1)->dtype() == DType::Index &&
+                       n->dtype() == (n->arg(0) == 0 ? n->src(0)->src(0)->dtype() : DType::Index);
+            }),
         row(Op::Check, "the index of an integer value below a bound",
             [](Ref n) {
                 return sources(n, 1) && (args(n, 2) || args(n, 3)) && n->dtype() == DType::Index &&

@@ -95,6 +95,13 @@ std::span<const SpecRow> tensor_spec() {
                        (n->arg(0) == static_cast<std::int64_t>(ReduceKind::Max) ||
                         n->arg(0) == static_cast<std::int64_t>(ReduceKind::Min));
             }),
+        row(Op::Sort, "an axis, how many of it, and two choices",
+            [](Ref n) {
+                return args(n, 4) && axis_in(n->arg(0), n) && (n->arg(2) == 0 || n->arg(2) == 1) &&
+                       (n->arg(3) == 0 || n->arg(3) == 1);
+            }),
+        row(Op::Sort, "elements of the source's dtype, or i64 positions",
+            [](Ref n) { return n->dtype() == (n->arg(3) == 0 ? n->src(0)->dtype() : i64); }),
         row(Op::Scan, "a kind that reduces, along one axis",
             [](Ref n) {
                 return args(n, 2) && kind_in(n, ReduceKind::Min) && axis_in(n->arg(1), n);

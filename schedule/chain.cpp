@@ -36,7 +36,7 @@ struct Chain {
 // What is asked of a kernel before it is looked at as part of a chain: plain stores, in any order.
 bool may_be_chained(Ref sink) {
     for (Ref n : ir::toposort(std::span<const Ref>(&sink, 1))) {
-        if (n->is(Op::Scan)) return false;
+        if (n->is(Op::Scan) || n->is(Op::Order)) return false;
         if (n->is(Op::Store) && n->arg(0) != ir::kPlainStore) return false;
         if (n->is(Op::Range) && size_of_range(n) < 0) return false;
     }

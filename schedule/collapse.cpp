@@ -62,6 +62,9 @@ RangeUse use_of(std::span<const Ref> stores) {
             case Op::Scan:
                 use.alone |= node->src(1)->ranges();
                 continue;
+            case Op::Order:
+                use.alone |= bits_of(ir::named_ranges(node));
+                continue;
             case Op::Store:
                 use.together.push_back(node->ranges());
                 if (node->arg(0) != ir::kPlainStore) use.alone |= node->ranges();

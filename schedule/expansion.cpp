@@ -123,8 +123,13 @@ std::span<const Ref> Expansion::closed_ranges(std::uint32_t kernel, Id n, TupleI
         taken |= bit(ranges.back());
     };
     const std::span<const std::int64_t> from = graph_.shape(graph_.src(n, 0));
+    // What is read of a sorted row does not depend on which place it is read at.
+    if (graph_.op(n) == Op::Sort)
+        taken &= ~this->tuple(tuple)[static_cast<std::size_t>(graph_.arg(n, 0))]->ranges();
     if (graph_.op(n) == Op::Fold) {
         close(fold_length(graph_, n));
+    } else if (graph_.op(n) == Op::Sort) {
+        close(from[static_cast<std::size_t>(graph_.arg(n, 0))]);
     } else {
         for (std::int64_t axis : graph_.args(n).subspan(1))
             close(from[static_cast<std::size_t>(axis)]);
@@ -180,6 +185,14 @@ void Expansion::reads(std::uint32_t kernel, Id n, TupleId at, Ref valid, std::ve
                 inner[d] =
                     graph_.shape(graph_.src(n, 0))[d] == 1 ? index_.constant(0) : closed[next++];
             }
+            out.push_back({graph_.src(n, 0), intern(inner), valid});
+            return;
+        }
+        case Op::Sort: {
+            const std::span<const Ref> closed = closed_ranges(kernel, n, at, valid);
+            std::vector<Ref> inner(tuple(at).begin(), tuple(at).end());
+            inner[static_cast<std::size_t>(graph_.arg(n, 0))] =
+                closed.empty() ? index_.constant(0) : closed[0];
             out.push_back({graph_.src(n, 0), intern(inner), valid});
             return;
         }

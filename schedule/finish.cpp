@@ -36,6 +36,7 @@ bool is_flat(std::span<const Ref> stores) {
                 break;
             case Op::Reduce:
             case Op::Accumulate:
+            case Op::Order:
             case Op::Scan:
             case Op::Check:
                 return false;
@@ -229,6 +230,10 @@ void Finisher::measure() {
                 kind(static_cast<ir::Combine>(node->arg(0)) == ir::Combine::ArgMax ? "argmax"
                                                                                    : "argmin");
                 flops += extent(node->src(0)->ranges());
+                break;
+            case Op::Order:
+                kind("sort");
+                flops += extent(node->src(0)->ranges()) * ir::info(Op::Sort).flops;
                 break;
             case Op::Scan:
                 scan = true;

@@ -46,6 +46,7 @@ bool is_16bit_float(DType dt) { return is_float(dt) && size_of(dt) == 2; }
 }  // namespace
 
 Graph::Graph(const Normalised& normalised) : key_(normalised.key) {
+    find_sorted_positions();
     std::vector<Id> renamed;  // by number in the key
     std::int32_t inputs = 0, binds = 0;
     std::vector<Id> sources;
@@ -76,7 +77,45 @@ Graph::Graph(const Normalised& normalised) : key_(normalised.key) {
         if (entry.nargs == 1 && entry.args == nullptr) entry.args = &entry.bits;
 }
 
+void Graph::find_sorted_positions() {
+    for (std::size_t at = 0; at < key_.size();) {
+        const KeyHeader h = unpack_header(key_[at]);
+        const std::int64_t* args = &key_[at] + 1 + h.nsrc;
+        if (h.op == Op::Sort && args[3] != 0) sorted_positions_.push_back(args);
+        if (h.op == Op::Sink) return;
+        at += 1 + h.nsrc + h.nargs + h.rank;
+    }
+}
+
+// One sort gives positions and values.
+Id Graph::add_sort(Entry entry, Id source) {
+    const std::span<const std::int64_t> args(entry.args, 3);
+    const auto same = [&](const std::int64_t* other) {
+        return std::ranges::equal(args, std::span(other, 3));
+    };
+    const auto positions = std::ranges::find_if(sorted_positions_, same);
+    if (positions == sorted_positions_.end() || entry.numel == 0)
+        return append(entry, std::span<const Id>(&source, 1));
+    Entry sort = entry;
+    sort.args = *positions;
+    sort.dtype = i64;
+    const auto made = std::ranges::find_if(
+        position_sorts_, [&](Id n) { return src(n, 0) == source && same(nodes_[n].args); });
+    Id by = made != position_sorts_.end() ? *made : kNone;
+    if (by == kNone) {
+        by = append(sort, std::span<const Id>(&source, 1));
+        position_sorts_.push_back(by);
+    }
+    if (entry.args[3] != 0) return by;
+    Entry gather = entry;
+    gather.op = Op::Gather;
+    gather.nargs = 1;  // the axis
+    const Id sources[] = {source, by};
+    return append(gather, sources);
+}
+
 Id Graph::add(Entry entry, std::span<const Id> sources) {
+    if (entry.op == Op::Sort) return add_sort(entry, sources[0]);
     if (entry.op == Op::Scatter && is_16bit_float(entry.dtype) &&
         static_cast<ReduceKind>(entry.args[0]) != ReduceKind::Set) {
         const auto convert = [&](Id from, DType dt) {

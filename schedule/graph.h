@@ -14,6 +14,7 @@ inline constexpr Id kNone = 0xFFFFFFFF;
 
 /// Read-only but for what the constructor puts right:
 ///  - values that need no memory to be read (a reduction or a pad of nothing) are constants;
+///  - sorted values whose positions are asked for, too, are gathered by those;
 ///  - a scatter of 16-bit floats is carried in f32 and rounded at the end (docs/ir.md, Numbers).
 class Graph {
 public:
@@ -58,11 +59,15 @@ private:
     Id append(Entry entry, std::span<const Id> sources);
     void make_constant(Entry& entry);
     Id add(Entry entry, std::span<const Id> sources);
+    Id add_sort(Entry entry, Id source);
+    void find_sorted_positions();
 
     std::vector<std::int64_t> key_;
     std::vector<Entry> nodes_;
     std::vector<Id> sources_;
     std::vector<Id> roots_;
+    std::vector<const std::int64_t*> sorted_positions_;  // arguments of the Sorts that give them
+    std::vector<Id> position_sorts_;                     // such nodes
 };
 
 /// How many window elements may cover one position of the Fold `n`.

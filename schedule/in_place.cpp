@@ -50,7 +50,8 @@ bool reads_what_it_writes(Ref sink, std::int64_t read, std::int64_t written) {
                 if (node->src(1) != target->src(1) || node->src(2)->vmin() != 1) return false;
             }
             // Inside a reduction or a scan the same index is another pass over the memory.
-            if (node->is(Op::Reduce) || node->is(Op::Accumulate) || node->is(Op::Scan))
+            if (node->is(Op::Reduce) || node->is(Op::Accumulate) || node->is(Op::Order) ||
+                node->is(Op::Scan))
                 if (std::ranges::any_of(ir::toposort(node->src()), is_read)) return false;
         }
         if (found && store->ranges() != target->ranges()) return false;

@@ -5,6 +5,8 @@
 
 #include <sinter/ir/error.h>
 
+#include "order_key.h"
+
 namespace sinter::schedule {
 
 using ir::Op;
@@ -52,6 +54,7 @@ private:
     bool pushes_zero(const Key& key) const;
     Ref filled(const Key& key, Ref value);
     Ref reduce(const Key& key, Ref value);
+    Ref sorted(const Key& key, Ref value);
     Ref store(const PlannedStore& planned);
     Ref without_stand_ins(Ref root);
     Ref guarded(Ref check, Ref value) const;
@@ -171,6 +174,20 @@ Ref Lowering::reduce(const Key& key, Ref value) {
                    result);
 }
 
+Ref Lowering::sorted(const Key& key, Ref value) {
+    const Id n = key.node;
+    const bool descending = g_.arg(n, 2) != 0, positions = g_.arg(n, 3) != 0;
+    const std::span<const Ref> closed = x_.closed_ranges(kernel_, n, key.tuple, key.valid);
+    if (closed.empty()) return positions ? a_.constant_bits(g_.dtype(n), 0) : value;
+    const Ref place = x_.tuple(key.tuple)[static_cast<std::size_t>(g_.arg(n, 0))];
+    const Ref order = a_.make(Op::Order, DType::None,
+                              {key_of(a_, value, descending, positions), closed[0], closed[0]},
+                              {closed[0]->src(0)->arg(0)});
+    if (positions) return a_.cast(a_.make(Op::Nth, DType::Index, {order, place}, {1}), g_.dtype(n));
+    const Ref nth = a_.make(Op::Nth, key_type(value->dtype()), {order, place}, {0});
+    return value_of_key(a_, nth, g_.dtype(n), descending);
+}
+
 bool depends(Ref root, Ref on) {
     const std::vector<Ref> nodes = ir::toposort(std::span<const Ref>(&root, 1));
     return std::ranges::find(nodes, on) != nodes.end();
@@ -219,6 +236,8 @@ Ref Lowering::combine(const Key& key, std::span<const Ref> src) {
                                                {g_.arg(n, 0)}),
                                        dt));
         }
+        case Op::Sort:
+            return filled(key, sorted(key, src[0]));
         case Op::Pad:
             // The fill of the pad where its source is not, that of the key where the pad is not.
             if (key.filled && key.fill != g_.arg(n, 0) && src[0]->dtype() == dt)

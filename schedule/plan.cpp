@@ -12,6 +12,9 @@ using ir::Ref;
 
 namespace {
 
+// Always written, by a kernel that does nothing else.
+bool is_row_by_row(Op op) { return op == Op::Scan || op == Op::Sort; }
+
 bool is_reduction(Op op) { return op == Op::Reduce || op == Op::ArgReduce || op == Op::Fold; }
 
 bool subset(std::uint64_t a, std::uint64_t b) { return (a & ~b) == 0; }
@@ -253,7 +256,7 @@ void Plan::store(Id n) {
     if (!store_where_used(n)) {
         if (!store_beside_sibling(n)) {
             const KernelId id = new_kernel();
-            kernels_[id].sealed = graph_.op(n) == Op::Scan;
+            kernels_[id].sealed = is_row_by_row(graph_.op(n));
             kernels_[id].domain = domain_of(graph_, n);
             add_store(id, n, expansion_.plain_tuple(id, graph_.shape(n)));
             home_[n] = id;
@@ -274,7 +277,7 @@ void Plan::store(Id n) {
 
 // A kernel that computes the value anyway writes it, too.
 bool Plan::store_where_used(Id n) {
-    if (graph_.op(n) == Op::Scan) return false;
+    if (is_row_by_row(graph_.op(n))) return false;
     const std::vector<std::span<const Use>> groups = by_kernel(n);
     for (const std::span<const Use> uses : groups) {
         const KernelId id = uses[0].kernel;
@@ -304,7 +307,7 @@ bool Plan::store_where_used(Id n) {
 // A kernel that runs over the same points of a shared value.
 bool Plan::store_beside_sibling(Id n) {
     const Id reduction = reduction_below(graph_, n);
-    if (graph_.op(n) == Op::Scan || (reduction != kNone && profile_[reduction].contraction))
+    if (is_row_by_row(graph_.op(n)) || (reduction != kNone && profile_[reduction].contraction))
         return false;
     const std::vector<std::int64_t> domain = domain_of(graph_, n);
     for (Id read : values_run_over(graph_, profile_, n)) {
@@ -353,14 +356,18 @@ void Plan::expand(Id n) {
         reads.clear();
         expansion_.reads(use.kernel, n, use.tuple, use.valid, reads);
         std::uint32_t scope = use.scope;
-        if (is_reduction(graph_.op(n))) {
-            std::uint64_t closed = 0;
+        if (is_reduction(graph_.op(n)) || graph_.op(n) == Op::Sort) {
+            std::uint64_t closed = 0, open = mask(use);
             for (Ref r : expansion_.closed_ranges(use.kernel, n, use.tuple, use.valid))
                 closed |= r->ranges();
-            scopes_.push_back({use.scope, closed, mask(use) | scopes_[use.scope].open,
+            // A row is sorted once, whichever place of it is read.
+            if (graph_.op(n) == Op::Sort)
+                open &= ~expansion_.tuple(use.tuple)[static_cast<std::size_t>(graph_.arg(n, 0))]
+                             ->ranges();
+            scopes_.push_back({use.scope, closed, open | scopes_[use.scope].open,
                                graph_.op(n) == Op::Fold, profile_[n].contraction});
             scope = static_cast<std::uint32_t>(scopes_.size() - 1);
-            if (use.scope == 0) join_spine(use.kernel, mask(use));
+            if (use.scope == 0) join_spine(use.kernel, open);
             kernels_[use.kernel].contraction =
                 kernels_[use.kernel].contraction || profile_[n].contraction;
         }

@@ -12,7 +12,8 @@ constexpr float kMaxFlops = 1e6f, kMaxBytes = 1e6f;
 constexpr double kReuse = 4;  // reads of an element from which a product is a contraction
 
 bool is_reduction(Op op) {
-    return op == Op::Reduce || op == Op::ArgReduce || op == Op::Fold || op == Op::Scan;
+    return op == Op::Reduce || op == Op::ArgReduce || op == Op::Fold || op == Op::Scan ||
+           op == Op::Sort;
 }
 
 bool is_mark(Op op) {
@@ -86,7 +87,8 @@ Profile::Profile(const Graph& graph) : facts_(graph.size()) {
     for (Id n = 0; n < graph.size(); ++n) {
         // The mark's own wish; values that are in memory of their own already need no copy.
         const Op op = graph.op(n);
-        if (op == Op::Scan || op == Op::Scatter || op == Op::Assign || op == Op::Copy)
+        if (op == Op::Scan || op == Op::Sort || op == Op::Scatter || op == Op::Assign ||
+            op == Op::Copy)
             asked[n] = true;
         if (op == Op::Contiguous) asked[graph.base(n)] = true;
     }

@@ -60,6 +60,15 @@ inline void Reduce(Vjp& v) {
 
 inline void ArgReduce(Vjp& v) { no_gradient(v); }
 
+/// Every element's gradient goes to where it came from.
+inline void Sort(Vjp& v) {
+    if (v.y->arg(3) != 0) return no_gradient(v);
+    const UOp x = v.x();
+    const auto order = v.y->arg(2) != 0 ? Sorting::Descending : Sorting::Ascending;
+    const UOp positions = sort_positions(x, v.y->arg(0), v.y->arg(1), order);
+    v.give(scatter(ReduceKind::Add, zeros_like(x), positions, v.g, v.y->arg(0)));
+}
+
 /// dL/dx_j = (Π_{i<j} x_i) R_j with R_j = g_j + x_{j+1} R_{j+1}: no division, so zeros need no
 /// care. The recurrence is solved by doubling: after the step `s`, R_j covers g_j .. g_{j+2s-1} and
 /// A_j is the product of 2s factors.

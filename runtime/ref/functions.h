@@ -49,6 +49,7 @@ Value Window(ir::Ref node, Sources src);
 // reduce.cpp
 Value Reduce(ir::Ref node, Sources src);
 Value ArgReduce(ir::Ref node, Sources src);
+Value Sort(ir::Ref node, Sources src);
 Value Scan(ir::Ref node, Sources src);
 Value Fold(ir::Ref node, Sources src);
 

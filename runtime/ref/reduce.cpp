@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
+#include <numeric>
 #include <vector>
 
 #include "ref/combine.h"
@@ -133,6 +134,52 @@ Value ArgReduce(ir::Ref node, Sources src) {
             search.template operator()<E, ir::ReduceKind::Max>();
         else
             search.template operator()<E, ir::ReduceKind::Min>();
+    });
+    return out;
+}
+
+namespace {
+
+/// The values alone of equal zeros may come in any order.
+template <class E>
+E either_zero(E x, std::int64_t i) {
+    if constexpr (is_float_element<E>)
+        if (const Noise* noise = Noise::active(); noise != nullptr && load(x) == 0)
+            return round_carry<E>(static_cast<Carry<E>>(blur_zero(*noise, 0, i)));
+    return x;
+}
+
+}  // namespace
+
+Value Sort(ir::Ref node, Sources src) {
+    const Lines lines(node->src(0)->shape(), node->arg(0));
+    const std::int64_t count = node->arg(1);
+    const bool descending = node->arg(2) != 0, positions = node->arg(3) != 0;
+    Value out = allocate_for(node);
+    with_element(node->src(0)->dtype(), [&]<class E>() {
+        const E* x = src[0]->as<E>();
+        std::vector<std::int64_t> order(static_cast<std::size_t>(lines.size));
+        for (std::int64_t o = 0; o < lines.outer; ++o)
+            for (std::int64_t i = 0; i < lines.inner; ++i) {
+                const E* line = x + o * lines.size * lines.inner + i;
+                const auto less = [&](std::int64_t a, std::int64_t b) {
+                    const auto p = load(line[a * lines.inner]), q = load(line[b * lines.inner]);
+                    return beyond<ir::ReduceKind::Max>(q, p);
+                };
+                std::iota(order.begin(), order.end(), std::int64_t{0});
+                if (descending)
+                    std::ranges::stable_sort(order, [&](auto a, auto b) { return less(b, a); });
+                else
+                    std::ranges::stable_sort(order, less);
+                for (std::int64_t j = 0; j < count; ++j) {
+                    const std::int64_t from = order[static_cast<std::size_t>(j)],
+                                       to = (o * count + j) * lines.inner + i;
+                    if (positions)
+                        out.fill<std::int64_t>()[to] = from;
+                    else
+                        out.fill<E>()[to] = either_zero(line[from * lines.inner], to);
+                }
+            }
     });
     return out;
 }

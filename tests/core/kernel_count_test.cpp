@@ -50,6 +50,20 @@ TEST_CASE("mean and variance of one tensor are one kernel") {
     CHECK(kernels(mean(x, 0), var(x, 0)) == 1);
 }
 
+TEST_CASE("sorting is one kernel, with values and positions two") {
+    const DeviceGuard guard{Device("CPU")};
+    for (const Shape& shape : {Shape{64, 1000}, Shape{1, 5000}, Shape{7, 3}}) {
+        const Tensor x = data(shape);
+        CHECK(kernels(sort(x).values) == 1);
+        CHECK(kernels(argsort(x)) == 1);
+        CHECK(kernels(argsort(x, 0)) == 1);
+        const Sorted all = sort(x), top = topk(x, 3);
+        CHECK(kernels(all.values, all.indices) == 2);
+        CHECK(kernels(top.values, top.indices) == 2);
+        CHECK(kernels(sort(exp(x) * 2).values) == 1);
+    }
+}
+
 TEST_CASE("sum and maximum of one tensor are one kernel") {
     const DeviceGuard guard{Device("CPU")};
     const Tensor x = data({64, 300});

@@ -55,6 +55,8 @@ TEST_CASE("every op of the tensor level is legal there as its maker makes it") {
                             fold(window(x, 1, 3, 1, 1), 1, 6, 1, 1),
                             reduce(ReduceKind::Add, x, Ints{0, 1}),
                             arg_reduce(ReduceKind::Max, x, 1),
+                            sort(x, 1, 3, Sorting::Ascending),
+                            sort_positions(x, 0, 4, Sorting::Descending),
                             scan(ReduceKind::Add, x, 0),
                             gather(x, position, 1),
                             scatter(ReduceKind::Add, x, position, y, 1),

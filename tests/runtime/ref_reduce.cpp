@@ -113,6 +113,24 @@ TEST_CASE("arg-reduce finds the first extreme, and a NaN is beyond every number"
                          ValueError);
 }
 
+TEST_CASE("sort keeps the order of equals, and a NaN is beyond every number") {
+    using ir::Sorting;
+    for (const DType dt : {i8, i16, i32, i64, u8, u16, u32, u64, f16, bf16, f32, f64}) {
+        CAPTURE(name(dt));
+        const ir::UOp x = vec(dt, {4, 1, 3, 1});
+        CHECK(ref(ir::sort(x, 0, 4, Sorting::Ascending)) == "1 1 3 4");
+        CHECK(ref(ir::sort(x, 0, 2, Sorting::Descending)) == "4 3");
+        CHECK(ref(ir::sort_positions(x, 0, 4, Sorting::Ascending)) == "1 3 2 0");
+        CHECK(ref(ir::sort_positions(x, 0, 4, Sorting::Descending)) == "0 2 1 3");
+    }
+    const ir::UOp x = vec(f32, {kNaN, kInf, -0.0, 0, -kInf, kNaN});
+    CHECK(ref(ir::sort_positions(x, 0, 6, Sorting::Ascending)) == "4 2 3 1 0 5");
+    CHECK(ref(ir::sort_positions(x, 0, 6, Sorting::Descending)) == "0 5 1 2 3 4");
+    const ir::UOp y = tensor(i32, {2, 3}, {1, 9, 3, 7, 2, 8});
+    CHECK(ref(ir::sort(y, 0, 2, Sorting::Ascending)) == "1 2 3 7 9 8");
+    CHECK(ref(ir::sort(y, 1, 2, Sorting::Descending)) == "9 3 8 7");
+}
+
 TEST_CASE("scan runs along its axis") {
     const ir::UOp x = tensor(i32, {2, 3}, {1, 2, 3, 4, 5, 6});
     CHECK(ref(ir::scan(ReduceKind::Add, x, 0)) == "1 2 3 5 7 9");

@@ -244,6 +244,8 @@ private:
                 return reduce(node);
             case Op::Get:
                 return extreme(node->src(0), static_cast<std::size_t>(node->arg(0)));
+            case Op::Nth:
+                return nth(node);
             case Op::Scan:
                 return scan(node);
             case Op::Check: {
@@ -294,6 +296,18 @@ private:
         }
         set(number_of, last);
         return bits;
+    }
+
+    std::int64_t nth(Ref node) {
+        const Ref order = node->src(0);
+        std::vector<std::pair<std::uint64_t, std::int64_t>> row;
+        loop(ir::named_ranges(order), [&] {
+            row.emplace_back(static_cast<std::uint64_t>(value(order->src(0))),
+                             value(order->src(1)));
+        });
+        std::ranges::sort(row);
+        const auto& [key, position] = row.at(static_cast<std::size_t>(value(node->src(1))));
+        return node->arg(0) == 0 ? static_cast<std::int64_t>(key) : position;
     }
 
     std::int64_t extreme(Ref node, std::size_t component) {

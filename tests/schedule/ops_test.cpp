@@ -84,6 +84,11 @@ TEST_CASE("reductions over any axes and kinds") {
     check({ir::reduce(ReduceKind::Max, b, Ints{1}), ir::reduce(ReduceKind::Min, b, Ints{0, 1})});
     for (std::int64_t axis : {0, 1, 2}) {
         check({ir::arg_reduce(ReduceKind::Max, x, axis), ir::arg_reduce(ReduceKind::Min, i, axis)});
+        for (const auto order : {ir::Sorting::Ascending, ir::Sorting::Descending}) {
+            check({ir::sort(x, axis, 3, order), ir::sort_positions(i, axis, 4, order)});
+            check({ir::sort(i, axis, 4, order), ir::sort_positions(i, axis, 4, order)});
+            check({ir::sort_positions(ir::unary(Op::Sin, x), axis, 1, order)});
+        }
         check({ir::scan(ReduceKind::Add, x, axis), ir::scan(ReduceKind::Max, i, axis)});
         check({ir::unary(Op::Sin, ir::flip(ir::scan(ReduceKind::Mul, x, axis), Ints{axis}))});
     }

@@ -175,6 +175,14 @@ private:
                 if (rank == 0) return x;
                 const auto d = static_cast<std::size_t>(pick(rank));
                 if (x->shape()[d] == 0) return x;
+                if (pick(3) == 0) {
+                    const auto order =
+                        pick(2) == 0 ? ir::Sorting::Ascending : ir::Sorting::Descending;
+                    const auto axis = static_cast<std::int64_t>(d);
+                    const std::int64_t count = 1 + pick(x->shape()[d]);
+                    return pick(2) == 0 ? ir::sort(x, axis, count, order)
+                                        : ir::sort_positions(x, axis, count, order);
+                }
                 return pick(2) == 0
                            ? ir::arg_reduce(ReduceKind::Max, x, static_cast<std::int64_t>(d))
                            : gather(x, d);

@@ -202,6 +202,14 @@ Workload maxpool(const Params& p, Source& s) {
     })};
 }
 
+Workload topk_of(const Params& p, Source& s) {
+    const Tensor x = s.values(rows_cols(p));
+    return {captured([=, k = p.integer("k")] {
+        const Sorted top = topk(x, k);
+        return std::vector<Tensor>{top.values, top.indices};
+    })};
+}
+
 // Built and run anew on each call.
 Workload eager_op(const Params& p, Source& s) {
     const Tensor a = s.values({p.integer("n")}), b = s.values({p.integer("n")});
@@ -262,6 +270,12 @@ std::vector<Kind> operator_kinds() {
         {"embedding", embedding_rows},
         {"embedding_backward", embedding_backward},
         {"cross_entropy_train", cross_entropy_train},
+        {"sort",
+         [](const Params& p, Source& s) {
+             return elementwise(s.values(rows_cols(p)),
+                                [](const Tensor& x) { return sort(x).values; });
+         }},
+        {"topk", topk_of},
         {"maxpool2d", maxpool},
         {"eager_op", eager_op},
         {"replay", replay},

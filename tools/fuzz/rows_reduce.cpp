@@ -1,5 +1,9 @@
 // Reductions and scans.
 
+#include <optional>
+#include <string>
+#include <utility>
+
 #include "maker.h"
 
 namespace fuzz {
@@ -69,6 +73,102 @@ void positions(std::vector<Row>& all, std::initializer_list<std::pair<const char
                        [op = op](const Call& c) { return op(c.arg(0), c.axis(0), c.flag(1)); }});
 }
 
+// --- sorting: of the two results either is taken, as parameter `result` says.
+
+sn::Tensor result_of(const sn::Sorted& sorted, bool indices) {
+    return indices ? sorted.indices : sorted.values;
+}
+
+// sn::name(x, parameters...).values or .indices
+std::function<std::string(const std::vector<std::string>&, const Step&)> sorted_text(
+    std::string name, std::size_t result) {
+    return [name = std::move(name), result](const std::vector<std::string>& in, const Step& step) {
+        std::string text = "sn::" + name + "(" + in[0];
+        for (std::size_t i = 0; i < result; ++i) text += ", " + text_of(step.params[i]);
+        return text + ")" + (text_of(step.params[result]) == "true" ? ".indices" : ".values");
+    };
+}
+
+// Picks a tensor, and an axis of it with `least` elements.
+std::optional<std::pair<const sn::Tensor*, std::int64_t>> row_of(Maker& m, std::int64_t least) {
+    const sn::Tensor& x = m.in(m.pick(Take::Any));
+    if (x.ndim() == 0) return std::nullopt;
+    const std::int64_t axis = m.axis(x);
+    if (x.size(axis) < least) return std::nullopt;
+    return std::pair(&x, axis);
+}
+
+void sorts(std::vector<Row>& all) {
+    all.push_back({"sort",
+                   [](Maker& m) {
+                       const auto row = row_of(m, 0);
+                       if (!row) return false;
+                       m.param(Param::of_int(row->second));
+                       m.param(Param::of_flag(m.random.chance(0.5)));
+                       m.param(Param::of_flag(m.random.chance(0.3)));
+                       return true;
+                   },
+                   [](const Call& c) {
+                       return result_of(sn::sort(c.arg(0), c.integer(0), c.flag(1)), c.flag(2));
+                   },
+                   sorted_text("sort", 2)});
+    all.push_back({"argsort",
+                   [](Maker& m) {
+                       const auto row = row_of(m, 0);
+                       if (!row) return false;
+                       m.param(Param::of_int(row->second));
+                       m.param(Param::of_flag(m.random.chance(0.5)));
+                       return true;
+                   },
+                   [](const Call& c) { return sn::argsort(c.arg(0), c.integer(0), c.flag(1)); }});
+    all.push_back({"topk",
+                   [](Maker& m) {
+                       const auto row = row_of(m, 0);
+                       if (!row) return false;
+                       const std::int64_t n = row->first->size(row->second);
+                       m.param(Param::of_int(m.random.between(0, n)));
+                       m.param(Param::of_int(row->second));
+                       m.param(Param::of_flag(m.random.chance(0.5)));
+                       m.param(Param::of_flag(m.random.chance(0.4)));
+                       return true;
+                   },
+                   [](const Call& c) {
+                       return result_of(sn::topk(c.arg(0), c.integer(0), c.integer(1), c.flag(2)),
+                                        c.flag(3));
+                   },
+                   sorted_text("topk", 3)});
+    all.push_back({"kthvalue",
+                   [](Maker& m) {
+                       const auto row = row_of(m, 1);
+                       if (!row) return false;
+                       const std::int64_t n = row->first->size(row->second);
+                       m.param(Param::of_int(m.random.between(1, n)));
+                       m.param(Param::of_int(row->second));
+                       m.param(Param::of_flag(m.random.chance(0.5)));
+                       m.param(Param::of_flag(m.random.chance(0.4)));
+                       return true;
+                   },
+                   [](const Call& c) {
+                       return result_of(
+                           sn::kthvalue(c.arg(0), c.integer(0), c.integer(1), c.flag(2)),
+                           c.flag(3));
+                   },
+                   sorted_text("kthvalue", 3)});
+    all.push_back({"median",
+                   [](Maker& m) {
+                       const auto row = row_of(m, 1);
+                       if (!row) return false;
+                       m.param(Param::of_int(row->second));
+                       m.param(Param::of_flag(m.random.chance(0.5)));
+                       m.param(Param::of_flag(m.random.chance(0.4)));
+                       return true;
+                   },
+                   [](const Call& c) {
+                       return result_of(sn::median(c.arg(0), c.integer(0), c.flag(1)), c.flag(2));
+                   },
+                   sorted_text("median", 2)});
+}
+
 }  // namespace
 
 void add_reduce(std::vector<Row>& all) {
@@ -95,6 +195,7 @@ void add_reduce(std::vector<Row>& all) {
                        [op = op](const Call& c) {
                            return op(c.arg(0), c.axes(0), c.flag(1), c.integer(2));
                        }});
+    sorts(all);
     positions(all, {{"argmax", sn::argmax}, {"argmin", sn::argmin}});
     along_axis(all, Take::Float, true,
                {{"softmax", sn::softmax}, {"log_softmax", sn::log_softmax}});

@@ -12,3 +12,4 @@
 #include <sinter/movement.h>
 #include <sinter/pool.h>
 #include <sinter/reduce.h>
+#include <sinter/sorting.h>

@@ -72,12 +72,14 @@ inline std::size_t value_count(Ref node) {
             return arg(1) * arg(2);
         case Op::Scan:
             return 1;
+        case Op::Order:  // codegen adds which scratch it has
+            return node->args().size() > 1 ? 3 : 2;
         default:
             return node->src().size();
     }
 }
 
-/// The ranges that Reduce, Accumulate and Scan name.
+/// The ranges that Reduce, Accumulate, Order and Scan name.
 inline std::span<const Ref> named_ranges(Ref node) {
     return node->src().subspan(value_count(node));
 }

@@ -46,6 +46,7 @@ enum class ShapeRule : std::uint8_t {
     Reduce,
     ArgReduce,
     Fold,
+    Sort,
     Gather,
 };
 

@@ -102,6 +102,12 @@ UOp reduce(ReduceKind kind, const UOp& x, std::span<const std::int64_t> axes);
 /// First index of the largest (Max) or smallest (Min) value; NaN counts as beyond both. i64, the
 /// axis stays as 1.
 UOp arg_reduce(ReduceKind kind, const UOp& x, std::int64_t axis);
+/// NaN counts as larger than all numbers; equal elements keep their order, and -0 equals 0.
+enum class Sorting : std::uint8_t { Ascending, Descending };
+/// The first `count` elements of x, sorted along `axis`.
+UOp sort(const UOp& x, std::int64_t axis, std::int64_t count, Sorting order);
+/// Their positions along the axis, i64.
+UOp sort_positions(const UOp& x, std::int64_t axis, std::int64_t count, Sorting order);
 /// Running reduction, inclusive.
 UOp scan(ReduceKind kind, const UOp& x, std::int64_t axis);
 /// out[.., j, ..] = x[.., index[.., j, ..], ..] along `axis`; index is i32 or i64 and has the

@@ -11,6 +11,8 @@ constexpr int kLeastDigit = 4, kMostDigit = 11;  // bits; counters of more leave
 constexpr std::int64_t kSlack = 64;              // records that vectors may write past the end
 // Cycles of moving a record, and of a counter's share in a pass.
 constexpr double kMove = 4, kTally = 1.5;
+// Leaving out pays where so many times the wanted ones are there.
+constexpr std::int64_t kSelect = 8;
 constexpr std::uint16_t kZeroLanes = 16;
 constexpr std::int64_t kInRange = 1;  // of shifts and casts: what a machine does is the result
 
@@ -32,7 +34,8 @@ int best_digit(int key_bits, std::int64_t count) {
     return best;
 }
 
-OrderLayout make_layout(DType key, bool positions, std::int64_t count, std::int64_t at) {
+OrderLayout make_layout(DType key, bool positions, std::int64_t count, std::int64_t wanted,
+                        std::int64_t at) {
     OrderLayout l{};
     l.row = nullptr;
     const int bits = static_cast<int>(8 * size_of(key));
@@ -42,7 +45,11 @@ OrderLayout make_layout(DType key, bool positions, std::int64_t count, std::int6
     l.record = positions && !l.beside ? u64 : key;
     l.key_shift = positions && !l.beside ? kPositionBits : 0;
     l.count = count;
-    l.digit_bits = best_digit(bits, count);
+    l.wanted = wanted;
+    l.selects = wanted * kSelect <= count;
+    l.top_bits = std::min(bits, kMostDigit);
+    // Of what is left there may be more than is wanted.
+    l.digit_bits = best_digit(bits, l.selects ? wanted + count / (2 * kSelect) : count);
     l.passes = (bits + l.digit_bits - 1) / l.digit_bits;
     const auto reserve = [&](std::int64_t n) {
         const std::int64_t begin = lines(at);
@@ -52,7 +59,9 @@ OrderLayout make_layout(DType key, bool positions, std::int64_t count, std::int6
     for (std::int64_t& buffer : l.records) buffer = reserve((count + kSlack) * size(l.record));
     for (std::int64_t& buffer : l.positions_at)
         buffer = l.beside ? reserve((count + kSlack) * size(u32)) : 0;
-    l.counters = reserve((std::int64_t{l.passes} << l.digit_bits) * size(u32));
+    l.counters = reserve(std::max(std::int64_t{l.passes} << l.digit_bits,
+                                  l.selects ? std::int64_t{1} << l.top_bits : 0) *
+                         size(u32));
     l.bytes = lines(at);
     return l;
 }
@@ -91,7 +100,7 @@ Ref read_place(Arena& a, const OrderLayout& l, Ref order, Ref place, std::int64_
 }
 
 // Arguments of an Order that has its place.
-enum OrderArg { kCount, kPositions, kOffset, kSlot, kStride, kArgs };
+enum OrderArg { kCount, kPositions, kWanted, kOffset, kSlot, kStride, kArgs };
 
 }  // namespace
 
@@ -103,11 +112,16 @@ bool has_order(Ref sink) {
 Ref place_orders(Arena& a, Ref sink, std::int64_t slot, std::int64_t& scratch,
                  std::span<const Ref> trips) {
     const std::vector<Ref> nodes = ir::toposort(std::span(&sink, 1));
-    RefMap<bool> positions;
+    struct Use {
+        bool positions = false;
+        std::int64_t wanted = 0;
+    };
+    RefMap<Use> uses;
     for (Ref n : nodes)
         if (n->is(Op::Nth)) {
-            bool& wanted = positions[n->src(0)];
-            wanted = wanted || n->arg(0) == 1;
+            Use& use = uses[n->src(0)];
+            use.positions = use.positions || n->arg(0) == 1;
+            use.wanted = std::max(use.wanted, n->src(1)->vmax() + 1);
         }
     Ref row = a.index(0);
     std::int64_t rows = 1;
@@ -117,10 +131,14 @@ Ref place_orders(Arena& a, Ref sink, std::int64_t slot, std::int64_t& scratch,
     }
     return rebuild(sink, [&](Ref n, std::span<const Ref> src) -> Ref {
         if (n->is(Op::Order)) {
-            const bool* wanted = positions.find(n);
-            const bool keep = wanted != nullptr && *wanted;
-            const std::int64_t own = make_layout(src[0]->dtype(), keep, n->arg(0), 0).bytes;
-            const std::int64_t args[kArgs] = {n->arg(0), keep, lines(scratch), slot, own};
+            const Use* found = uses.find(n);
+            const Use use = found != nullptr ? *found : Use{};
+            const std::int64_t count = n->arg(0),
+                               wanted = std::clamp<std::int64_t>(use.wanted, 1, count);
+            const std::int64_t own =
+                make_layout(src[0]->dtype(), use.positions, count, wanted, 0).bytes;
+            const std::int64_t args[kArgs] = {count,          use.positions, wanted,
+                                              lines(scratch), slot,          own};
             scratch = args[kOffset] + own * rows;
             std::vector<Ref> placed{src[0], src[1], row};
             placed.insert(placed.end(), src.begin() + 2, src.end());
@@ -133,7 +151,7 @@ Ref place_orders(Arena& a, Ref sink, std::int64_t slot, std::int64_t& scratch,
 
 OrderLayout layout_of(Ref order) {
     OrderLayout l = make_layout(order->src(0)->dtype(), order->arg(kPositions) != 0,
-                                order->arg(kCount), order->arg(kOffset));
+                                order->arg(kCount), order->arg(kWanted), order->arg(kOffset));
     l.row = order->src(2);
     l.slot = order->arg(kSlot);
     l.stride = order->arg(kStride);
@@ -157,8 +175,8 @@ std::vector<Ref> store_record(Arena& a, const OrderLayout& l, Ref key, Ref posit
 void emit_order(Emitter& e, const OrderLayout& l) {
     const Arg memory = l.slot == kSharedSlot ? Arg::Shared : Arg::Thread;
     const auto index = [&](std::int64_t v) { return e.constant(DType::Index, v, 1); };
-    const auto each = [&](std::int64_t n, const auto& body) {
-        e.open_loop(index(0), index(n), false);
+    const auto each = [&](Value n, const auto& body) {
+        e.open_loop(index(0), n, false);
         body(e.loop_index());
         e.close_loop();
     };
@@ -175,29 +193,64 @@ void emit_order(Emitter& e, const OrderLayout& l) {
     const auto write = [&](std::int64_t offset, Value i, Value value) {
         e.write_scratch(memory, offset, here(e.dtype(value), i), value);
     };
-    const auto digit_of = [&](Value record, int pass) {
-        const Value by = e.constant(l.record, l.key_shift + pass * l.digit_bits, 1),
-                    low = e.constant(l.record, (std::int64_t{1} << l.digit_bits) - 1, 1);
+    const auto digit_at = [&](Value record, int shift, int bits) {
+        const Value by = e.constant(l.record, shift, 1),
+                    low = e.constant(l.record, (std::int64_t{1} << bits) - 1, 1);
         const Value digit =
             e.arith(Op::And, l.record, {e.arith(Op::Shr, l.record, {record, by}, kInRange), low});
         return e.arith(Op::Cast, DType::Index, {digit}, kInRange);
     };
+    const auto digit_of = [&](Value record, int pass) {
+        return digit_at(record, l.key_shift + pass * l.digit_bits, l.digit_bits);
+    };
+    const auto move = [&](int from, Value i, int to, Value at, Value record) {
+        write(l.records[to], at, record);
+        if (l.beside) write(l.positions_at[to], at, read(u32, l.positions_at[from], i));
+    };
+    const std::uint16_t lanes = memory == Arg::Thread ? kZeroLanes : 1;
+    const auto clear = [&](std::int64_t n) {
+        each(index(n / lanes), [&](Value i) {
+            write(l.counters, e.arith(Op::Mul, DType::Index, {i, index(lanes)}),
+                  e.constant(u32, 0, lanes));
+        });
+    };
+    const Value one = e.constant(u32, 1, 1);
+    const auto tally = [&](std::int64_t table, Value digit) {
+        write(table, digit, e.arith(Op::Add, u32, {read(u32, table, digit), one}));
+    };
+
+    Value count = index(l.count);
+    int first = 0;
+    if (l.selects) {
+        const int shift = l.key_shift + 8 * static_cast<int>(size_of(l.key)) - l.top_bits;
+        const std::int64_t digits = std::int64_t{1} << l.top_bits;
+        clear(digits);
+        each(count, [&](Value i) {
+            tally(l.counters, digit_at(read(l.record, l.records[0], i), shift, l.top_bits));
+        });
+        // The highest digit that any of the wanted ones has.
+        e.open_loop(index(0), index(digits), false);
+        const Value before = e.carry(e.constant(u32, 0, 1)), limit = e.carry(index(0));
+        const Value some = e.compare(Op::Lt, before, e.constant(u32, l.wanted, 1));
+        e.set_next(e.arith(Op::Add, u32, {before, read(u32, l.counters, e.loop_index())}));
+        e.set_next(e.select(some, e.loop_index(), limit));
+        const Value highest = e.close_loop()[1];
+        e.open_loop(index(0), count, false);
+        const Value kept = e.carry(index(0)), i = e.loop_index();
+        const Value record = read(l.record, l.records[0], i);
+        move(0, i, 1, kept, record);
+        const Value keep = e.compare(Op::Le, digit_at(record, shift, l.top_bits), highest);
+        e.set_next(e.select(keep, e.arith(Op::Add, DType::Index, {kept, index(1)}), kept));
+        count = e.close_loop()[0];
+        first = 1;
+    }
     const std::int64_t counters = std::int64_t{1} << l.digit_bits;
     const auto table = [&](int pass) { return l.counters + pass * counters * size(u32); };
-    const Value one = e.constant(u32, 1, 1);
 
-    const std::uint16_t lanes = memory == Arg::Thread ? kZeroLanes : 1;
-    each(l.passes * counters / lanes, [&](Value i) {
-        write(l.counters, e.arith(Op::Mul, DType::Index, {i, index(lanes)}),
-              e.constant(u32, 0, lanes));
-    });
-    each(l.count, [&](Value i) {
-        const Value record = read(l.record, l.records[0], i);
-        for (int pass = 0; pass < l.passes; ++pass) {
-            const Value digit = digit_of(record, pass);
-            const Value seen = read(u32, table(pass), digit);
-            write(table(pass), digit, e.arith(Op::Add, u32, {seen, one}));
-        }
+    clear(l.passes * counters);
+    each(count, [&](Value i) {
+        const Value record = read(l.record, l.records[first], i);
+        for (int pass = 0; pass < l.passes; ++pass) tally(table(pass), digit_of(record, pass));
     });
     for (int pass = 0; pass < l.passes; ++pass) {
         // Counts become the places where digits begin.
@@ -207,14 +260,12 @@ void emit_order(Emitter& e, const OrderLayout& l) {
         write(table(pass), e.loop_index(), begin);
         e.set_next(e.arith(Op::Add, u32, {begin, seen}));
         e.close_loop();
-        const int from = pass % 2, to = 1 - from;
-        each(l.count, [&](Value i) {
+        const int from = (first + pass) % 2, to = 1 - from;
+        each(count, [&](Value i) {
             const Value record = read(l.record, l.records[from], i);
             const Value digit = digit_of(record, pass);
             const Value place = read(u32, table(pass), digit);
-            const Value at = e.arith(Op::Cast, DType::Index, {place}, kInRange);
-            write(l.records[to], at, record);
-            if (l.beside) write(l.positions_at[to], at, read(u32, l.positions_at[from], i));
+            move(from, i, to, e.arith(Op::Cast, DType::Index, {place}, kInRange), record);
             write(table(pass), digit, e.arith(Op::Add, u32, {place, one}));
         });
     }

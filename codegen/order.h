@@ -18,6 +18,9 @@ struct OrderLayout {
     DType key, record;
     bool positions, beside;  ///< positions are kept; in arrays of their own
     std::int64_t count;      ///< records
+    std::int64_t wanted;     ///< places that are read, from the first
+    bool selects;            ///< so few that the others are left out first, by their highest digit
+    int top_bits;            ///< of that digit
     int key_shift;           ///< of the key in a record
     int digit_bits, passes;
     std::int64_t records[2], positions_at[2], counters;
@@ -25,7 +28,7 @@ struct OrderLayout {
     std::int64_t stride;  ///< bytes from row to row
 
     /// The buffer with the result.
-    int last() const { return passes % 2; }
+    int last() const { return (passes + (selects ? 1 : 0)) % 2; }
 };
 
 /// Gives every Order of a scheduled kernel its scratch and makes reads of it what reads places

@@ -126,6 +126,33 @@ TEST_CASE("every dtype is sorted, to the ends of its range") {
     });
 }
 
+TEST_CASE("a few of many are those that sorting all would give, equal ones in their order") {
+    for_each_device([] {
+        for (const std::int64_t n : {40, 257, 3000}) {
+            const std::vector<float> row = mixed(static_cast<std::size_t>(n));
+            for (const DType dt : {i8, i16, i32, i64, u8, f16, f32, f64})
+                for (const bool largest : {false, true}) {
+                    CAPTURE(n);
+                    CAPTURE(name(dt));
+                    CAPTURE(largest);
+                    const Tensor x = from_data(row.data(), {n}, f32).to(dt).realize();
+                    const Sorted all = sort(x, 0, largest);
+                    const auto values = all.values.to_vector<double>(),
+                               places = all.indices.to_vector<double>();
+                    for (const std::int64_t k : {1, 2, 5}) {
+                        CAPTURE(k);
+                        expect(topk(x, k, 0, largest).values, {values.begin(), values.begin() + k},
+                               0);
+                        expect(topk(x, k, 0, largest).indices,
+                               {places.begin(), places.begin() + k});
+                    }
+                }
+            expect(argsort(zeros({n})).narrow(0, 0, 3), {0, 1, 2});
+            expect(topk(zeros({n}), 3).indices, {0, 1, 2});
+        }
+    });
+}
+
 TEST_CASE("nothing, one element and scalars are sorted") {
     for_each_device([] {
         expect_shaped(sort(zeros({2, 0})).values, {2, 0}, {});

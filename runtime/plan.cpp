@@ -38,8 +38,10 @@ std::shared_ptr<const Plan> make_plan(const schedule::Normalised& graph,
     auto plan = std::make_shared<Plan>();
     {
         const trace::Span span("schedule", "compile");
-        plan->schedule = schedule::make_schedule(
-            graph, {may_overwrite, device == DeviceId::CPU ? kNearBytes : 0});
+        const std::int64_t chain = ir::env::number("CHAIN");
+        const bool near = device == DeviceId::CPU && chain != 0;
+        plan->schedule =
+            schedule::make_schedule(graph, {may_overwrite, near ? kNearBytes : 0, chain > 1});
     }
     for (const schedule::Kernel& kernel : plan->schedule.kernels)
         plan->checks.push_back(has_check(kernel.sink));
@@ -127,6 +129,7 @@ std::shared_ptr<const Plan> PlanCache::get(schedule::Normalised graph,
     }
     key.push_back(bits);
     key.push_back(ir::env::number("NOOPT"));
+    key.push_back(ir::env::number("CHAIN"));
     key.push_back(static_cast<std::int64_t>(device));
     for (const char letter : ir::env::text("SINTER_TARGET")) key.push_back(letter);
 

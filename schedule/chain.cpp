@@ -149,12 +149,12 @@ double shared_bytes(Ref sink, std::span<const Ref> rows, std::int64_t but_slot) 
 class Chainer {
 public:
     Chainer(const Graph& graph, ir::Arena& arena, std::vector<FinishedKernel> kernels,
-            const std::function<bool(Id)>& is_temporary, std::int64_t near_bytes)
+            const std::function<bool(Id)>& is_temporary, const ChainLimits& limits)
         : graph_(graph),
           arena_(arena),
           kernels_(std::move(kernels)),
           is_temporary_(is_temporary),
-          near_bytes_(near_bytes),
+          limits_(limits),
           chain_of_(kernels_.size()) {
         for (std::uint32_t k = 0; k < kernels_.size(); ++k) {
             chain_of_[k] = k;
@@ -188,7 +188,9 @@ private:
         const Id value = f.memories[static_cast<std::size_t>(store->src(0)->arg(0))];
         const auto bytes =
             graph_.numel(value) * static_cast<std::int64_t>(size_of(graph_.dtype(value)));
-        if (!is_temporary_(value) || static_cast<double>(bytes) < cost::kChainBytes) return;
+        if (!is_temporary_(value) ||
+            (static_cast<double>(bytes) < cost::kChainBytes && !limits_.always))
+            return;
         const std::vector<std::uint32_t>& touching = touching_.at(value);
         if (touching.size() != 2) return;
         const std::uint32_t reader = touching[0] == k ? touching[1] : touching[0];
@@ -217,12 +219,12 @@ private:
         const std::int64_t row_bytes =
             into.row_bytes +
             rows.back().stride * static_cast<std::int64_t>(size_of(graph_.dtype(value)));
-        if (row_bytes * cost::kChainRows > near_bytes_) return;
+        if (row_bytes * cost::kChainRows > limits_.near_bytes) return;
         const std::size_t ranges = into.ranges + chains_[chain_of_[k]].ranges;
         if (ranges > cost::kMaxRanges) return;
-        if (trips < cost::kChainRows * cost::kParallelRows) return;
+        if (trips < cost::kChainRows * cost::kParallelRows && !limits_.always) return;
         if (shared_bytes(f.sink, written, -1) + shared_bytes(r.sink, read, slot) >
-            2.0 * static_cast<double>(near_bytes_))
+            2.0 * static_cast<double>(limits_.near_bytes))
             return;
 
         member->rows = std::move(read);
@@ -319,7 +321,7 @@ private:
     ir::Arena& arena_;
     std::vector<FinishedKernel> kernels_;
     const std::function<bool(Id)>& is_temporary_;
-    const std::int64_t near_bytes_;
+    const ChainLimits limits_;
     std::vector<std::uint32_t> chain_of_;
     std::vector<Chain> chains_;
     std::unordered_map<Id, std::vector<std::uint32_t>> touching_;
@@ -328,8 +330,8 @@ private:
 }  // namespace
 
 Chains chain_kernels(const Graph& graph, ir::Arena& arena, std::vector<FinishedKernel> kernels,
-                     const std::function<bool(Id)>& is_temporary, std::int64_t near_bytes) {
-    return Chainer(graph, arena, std::move(kernels), is_temporary, near_bytes).run();
+                     const std::function<bool(Id)>& is_temporary, const ChainLimits& limits) {
+    return Chainer(graph, arena, std::move(kernels), is_temporary, limits).run();
 }
 
 }  // namespace sinter::schedule

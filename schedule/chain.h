@@ -14,12 +14,17 @@ struct Chains {
     std::vector<std::uint32_t> of;  ///< by number of the kernel before: its place among `kernels`
 };
 
+struct ChainLimits {
+    std::int64_t near_bytes;
+    bool always;  ///< whether or not it pays
+};
+
 /// Joins kernels where the value between them is a temporary that only they touch, its rows are
-/// written and read by the same rows of both, enough rows fit `near_bytes`, and what all rows read
+/// written and read by the same rows of both, enough rows fit near, and what all rows read
 /// fits beside them. In a joined kernel such values are Params of near slots (ir/kernel.h), indexed
 /// as they would be in memory; stores stand in the order in which they run, row block by row block.
 /// Kernels come with those that need a result before the one that makes it, and leave that way.
 Chains chain_kernels(const Graph& graph, ir::Arena& arena, std::vector<FinishedKernel> kernels,
-                     const std::function<bool(Id)>& is_temporary, std::int64_t near_bytes);
+                     const std::function<bool(Id)>& is_temporary, const ChainLimits& limits);
 
 }  // namespace sinter::schedule

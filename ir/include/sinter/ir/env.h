@@ -43,6 +43,9 @@ inline constexpr auto kEnvVars = std::to_array<EnvVar>({
     {"PROFILE", Kind::Text, "",
      "File to write a trace of launches to, in the Chrome trace format; empty: none."},
     {"NOOPT", Kind::Flag, "0", "1 runs kernels as scheduled, without codegen's transformations."},
+    {"CHAIN", Kind::Number, "1",
+     "0 keeps kernels apart that could hand rows to one another; 2 joins them however small they "
+     "are."},
     {"NO_COLOR", Kind::Text, "", "Anything at all keeps colours out of what DEBUG prints."},
 });
 

@@ -90,6 +90,8 @@ struct Assumptions {
     /// How much a thread may keep near, in a cache of its own, between kernels that are joined row
     /// by row; 0 if the device has no such memory.
     std::int64_t near_bytes = 0;
+    /// They are joined however little there is to gain, for tests.
+    bool chain_always = false;
 };
 
 /// A graph made independent of the nodes it came from. `key` holds its whole structure (ops,

@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <optional>
+
+#include <sinter/ir/simplify.h>
 
 #include "order.h"
 
@@ -12,8 +15,8 @@ namespace {
 using ir::Role;
 
 constexpr int kWarp = 32;
-constexpr int kBlock = 256;                      // threads of a block
-constexpr std::int64_t kSharedBytes = 48 << 10;  // of a block, on every GPU
+constexpr int kBlock = 256;                                    // threads of a block
+constexpr std::int64_t kSharedBytes = (48 << 10) - (2 << 10);  // of a block, but for exchanges
 constexpr double kBusyTrips = 4096;       // threads below which a thread a trip leaves a GPU idle
 constexpr double kTileTrips = 2048;       // threads to leave when a thread computes a tile
 constexpr std::int64_t kShort = 8;        // steps that are not worth a team
@@ -127,12 +130,109 @@ Choice choose_ranges(const Analysis& a) {
     return choice;
 }
 
+// A contraction that blocks of threads compute in square tiles, with both operands in shared
+// memory.
+struct Shared {
+    std::int64_t rows = -1, columns = -1, steps = -1;  // ranges
+};
+
+constexpr std::int64_t kTile = 64;       // results of a block along each side
+constexpr std::int64_t kTileSteps = 16;  // of the reduction at a time
+constexpr std::int64_t kOwn = 4;         // results of a thread along each side
+constexpr double kTileBlocks = 8;        // fewer leave most of a GPU idle
+
+std::optional<Shared> choose_shared(const Analysis& a) {
+    if (a.reductions.size() != 1 || a.stores.size() != 1 || a.ordered != 0) return std::nullopt;
+    const Reducing& r = a.reductions[0];
+    if (!r.node->is(Op::Reduce) || r.loads.size() != 2) return std::nullopt;
+    const MemoryAccess &x = a.accesses[r.loads[0]], &y = a.accesses[r.loads[1]];
+    const auto plain = [](const MemoryAccess& m) {
+        return m.general == 0 && m.node->src(2)->ranges() == 0 && m.node->src(0)->arg(0) >= 0;
+    };
+    if (x.node == y.node || !plain(x) || !plain(y)) return std::nullopt;
+    Shared best;
+    for (std::int64_t n : a.numbers) {
+        if (!is_constant(a.range[n])) return std::nullopt;
+        const bool by_x = x.depends(n), by_y = y.depends(n);
+        if (has(r.closed, n)) {
+            if (best.steps >= 0 || !by_x || !by_y) return std::nullopt;
+            best.steps = n;
+        } else if (has(a.outer, n) && by_x != by_y) {
+            std::int64_t& side = by_x ? best.rows : best.columns;
+            if (side < 0 || a.size(n) > a.size(side)) side = n;
+        }
+    }
+    if (best.steps < 0 || best.rows < 0 || best.columns < 0) return std::nullopt;
+    if (a.size(best.steps) < kTileSteps || a.size(best.rows) < kTile ||
+        a.size(best.columns) < kTile ||
+        a.volume(a.outer) < kTileBlocks * static_cast<double>(kTile * kTile))
+        return std::nullopt;
+    // Neighbours among the results are a thread's and its neighbours'.
+    for (const MemoryAccess& m : a.accesses)
+        if (m.is_store && m.stride[best.rows] == 1) std::swap(best.rows, best.columns);
+    return best;
+}
+
+// Serial ranges by the longest stride that memory is walked with.
+void order_serial(const Form& form, Placed& placed) {
+    const Analysis after = analyse(form.sink());
+    std::vector<std::pair<std::array<std::int64_t, 2>, std::int64_t>> serial;
+    for (std::int64_t n : after.numbers) {
+        if (ir::role_of(after.range[n]) != Role::Serial) continue;
+        std::int64_t longest = 0;
+        for (const MemoryAccess& m : after.accesses)
+            longest = std::max(longest, std::abs(m.stride[n]));
+        serial.push_back({{has(after.ordered, n) ? 1 : 0, -longest}, n});
+    }
+    std::ranges::stable_sort(serial);
+    for (const auto& [key, n] : serial) placed.order.push_back(n);
+}
+
+Placed share_tiles(Form& form, const Analysis& before, const Shared& tiles) {
+    Placed result;
+    for (std::int64_t n : before.numbers)
+        if (n != tiles.rows && n != tiles.columns && n != tiles.steps)
+            result.parallel.push_back(form.bind(before.range[n], Role::Parallel));
+    struct Side {
+        Ref row, copy;
+    };
+    const auto side = [&](std::int64_t n) {
+        const Form::Halves blocks = form.split(before.range[n], kTile, Role::Parallel, Role::Loop);
+        if (blocks.outer != nullptr) result.parallel.push_back(blocks.outer);
+        const Form::Halves own = form.split(blocks.inner, kOwn, Role::Loop, Role::Unroll);
+        return Side{own.outer, own.inner};
+    };
+    const Side rows = side(tiles.rows), columns = side(tiles.columns);
+    const Form::Halves steps =
+        form.split(before.range[tiles.steps], kTileSteps, Role::Serial, Role::Serial);
+    const Ref lane =
+        ir::range(form.arena(), form.fresh_number(), (kTile / kOwn) * (kTile / kOwn), Role::Vector);
+    const Analysis split = analyse(form.sink());
+    std::vector<Ref> loads;
+    for (std::size_t l : split.reductions[0].loads) loads.push_back(split.accesses[l].node);
+    for (Ref load : loads) {
+        const Side& mine = (load->ranges() & range_bit(rows.row)) != 0 ? rows : columns;
+        result.thread_bytes = form.share(load, {mine.row, mine.copy, steps.inner}, lane);
+    }
+    form.join(rows.row, columns.row, lane);
+    form.set_sink(ir::simplify(form.arena(), form.sink()));
+    form.expand_unrolled();
+    for (Ref r : result.parallel) result.order.push_back(r->arg(0));
+    // The blocks of steps outside the steps of a block.
+    if (steps.outer != nullptr) result.order.push_back(steps.outer->arg(0));
+    result.order.push_back(steps.inner->arg(0));
+    return result;
+}
+
 }  // namespace
 
 Placed schedule_for_gpu(Form& form, bool plain) {
     const Analysis before = analyse(form.sink());
+    const bool ordered = has_order(form.sink());
+    if (!plain && !ordered)
+        if (const auto tiles = choose_shared(before)) return share_tiles(form, before, *tiles);
     // What is sorted is one thread's.
-    const Choice choice = plain || has_order(form.sink()) ? Choice{} : choose_ranges(before);
+    const Choice choice = plain || ordered ? Choice{} : choose_ranges(before);
     struct Trip {
         Ref range;
         double near;
@@ -175,18 +275,7 @@ Placed schedule_for_gpu(Form& form, bool plain) {
         result.parallel.push_back(t.range);
         result.order.push_back(t.range->arg(0));
     }
-    // Serial ranges by the longest stride that memory is walked with.
-    const Analysis after = analyse(form.sink());
-    std::vector<std::pair<std::array<std::int64_t, 2>, std::int64_t>> serial;
-    for (std::int64_t n : after.numbers) {
-        if (ir::role_of(after.range[n]) != Role::Serial) continue;
-        std::int64_t longest = 0;
-        for (const MemoryAccess& m : after.accesses)
-            longest = std::max(longest, std::abs(m.stride[n]));
-        serial.push_back({{has(after.ordered, n) ? 1 : 0, -longest}, n});
-    }
-    std::ranges::stable_sort(serial);
-    for (const auto& [key, n] : serial) result.order.push_back(n);
+    order_serial(form, result);
     return result;
 }
 

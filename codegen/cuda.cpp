@@ -185,7 +185,11 @@ private:
                 ++i;
             } else {
                 std::size_t end = i;
-                while (end < b.items.size() && std::holds_alternative<Value>(b.items[end])) ++end;
+                const auto goes_on = [&](std::size_t at) {
+                    const auto* v = std::get_if<Value>(&b.items[at]);
+                    return v != nullptr && (at == i || inst(*v).code != Code::Barrier);
+                };
+                while (end < b.items.size() && goes_on(end)) ++end;
                 straight(std::span(b.items).subspan(i, end - i));
                 i = end;
             }
@@ -236,7 +240,7 @@ private:
         line("}");
     }
 
-    // --- instructions without loops and branches between them
+    // --- instructions without loops, branches and barriers between them
 
     // Loads, or stores, of neighbours that lie on borders of their size together.
     struct Pack {
@@ -277,6 +281,15 @@ private:
         return {index, 0};
     }
 
+    // Whether both are the same operand; kNone is the team's scratch.
+    bool same_memory(Value a, Value b) const {
+        const auto argument = [&](Value v) {
+            if (v == kNone) return static_cast<std::int64_t>(Arg::Thread);
+            return inst(v).code == Code::Argument ? inst(v).imm : -1;
+        };
+        return a == b || (argument(a) >= 0 && argument(a) == argument(b));
+    }
+
     std::vector<Pack> find_packs(std::span<const Item> items) const {
         using Key = std::array<std::int64_t, 7>;
         std::map<Key, std::map<std::int64_t, std::size_t>> runs;  // place -> position
@@ -284,9 +297,12 @@ private:
             const Inst& i = inst(std::get<Value>(items[at]));
             if (i.code != Code::Load && i.code != Code::Store) continue;
             const bool load = i.code == Code::Load;
-            // What this program writes too is read where it is said.
-            const bool written = std::ranges::find(stores_to_, i.src[0]) != stores_to_.end();
-            if (inst(i.src[0]).code != Code::Block || (load && written) || i.src[2] != kNone ||
+            // What this program writes too is read where it is said; a team's scratch on the other
+            // side of a barrier.
+            const bool written = std::ranges::any_of(
+                stores_to_, [&](Value memory) { return same_memory(memory, i.src[0]); });
+            const bool scratch = lanes_ > 1 && same_memory(i.src[0], kNone);
+            if ((load && written && !scratch) || i.src[2] != kNone ||
                 (i.access != Access::Scalar && i.access != Access::Indexed))
                 continue;
             if (!load && lanes_ > 1 && i.lanes == 1) continue;

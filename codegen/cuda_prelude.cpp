@@ -159,7 +159,7 @@ SINTER_DEVICE i64 checked(i64 index, i64 bound, i64 id, i64* record) {
 // --- teams: Lanes threads that run a trip together; 1, a warp of 32, or the block
 
 extern __shared__ u64 sinter_scratch[];
-__shared__ u64 sinter_exchange[1024];
+__shared__ u64 sinter_exchange[256];
 
 template <int Lanes, int Teams>
 SINTER_DEVICE i64 first_trip() {

@@ -45,6 +45,7 @@ public:
         : arena_(arena),
           emit_(arena, options.fma),
           parallel_(parallel.begin(), parallel.end()),
+          teams_(options.teams),
           squares_(options.squares) {
         for (const Limit& l : options.limits) limit_[l.range] = l.trips;
         emit_.function().symbol = symbol;
@@ -386,12 +387,29 @@ private:
         return found;
     }
 
+    static bool is_kept(const Work& w) {
+        return w.store != nullptr && w.store->src(0)->arg(0) == kThreadSlot;
+    }
+    // Ranges still to be opened in each trip of which this is kept anew: reductions close them, and
+    // its place does not depend on them.
+    std::uint64_t renewed_in(const Work& w) const {
+        return w.remaining & closed_ & ~emit_.open_ranges() & ~w.store->src(1)->ranges();
+    }
+    // The level of the reductions that read what is kept anew in each of their steps.
+    int level_renewing(const Work& w, std::span<const Ref> reductions,
+                       const RefMap<int>& levels) const {
+        const std::uint64_t renewed = renewed_in(w);
+        for (Ref node : reductions)
+            for (Ref r : named_ranges(node))
+                if ((range_bit(r) & renewed) != 0) return *levels.find(node);
+        return 0;
+    }
+
     /// `beside` names reductions to be computed as well.
     void process(std::vector<Work> works, std::span<const Ref> beside = {}) {
         // What is kept near is all there before it is read.
-        const auto rest = std::ranges::stable_partition(works, [](const Work& w) {
-            return w.store != nullptr && w.store->src(0)->arg(0) == kThreadSlot;
-        });
+        const auto rest = std::ranges::stable_partition(
+            works, [&](const Work& w) { return is_kept(w) && (!teams_ || renewed_in(w) == 0); });
         if (rest.begin() != works.begin() && !rest.empty()) {
             for (Work& w : works) w.remaining &= ~emit_.open_ranges();
             // Of rows that are gone through one by one, each is kept for itself.
@@ -436,7 +454,9 @@ private:
         for (Work& w : works) {
             const int level = reductions.empty() ? 0 : level_above(w.values, level_of);
             last = std::max(last, level);
-            if (w.store != nullptr)
+            if (teams_ && is_kept(w) && renewed_in(w) != 0)
+                put(std::move(w), level_renewing(w, reductions, level_of));
+            else if (w.store != nullptr)
                 stores.push_back(std::move(w));
             else
                 put(std::move(w), level);
@@ -617,7 +637,7 @@ private:
     std::uint64_t ordered_ = 0;  // walked in order, by a scan or a store that combines
     std::uint64_t closed_ = 0;   // by any reduction
     bool overwrites_ = false;    // several memories are written
-    bool squares_;
+    bool teams_, squares_;
     Ref limit_[64] = {};  // trips of ranges that end early
 };
 

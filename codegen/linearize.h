@@ -20,6 +20,7 @@ struct LinearizeOptions {
     std::vector<Streamed> streamed = {};
     bool squares = false;  ///< loads whose lanes lie apart come in squares
     std::vector<Limit> limits = {};
+    bool teams = false;  ///< what is kept may be kept anew for each step of a reduction
 };
 
 /// The function for the stores of `sink`, whose ranges are Parallel, Serial or Vector (at most

@@ -51,6 +51,15 @@ public:
         std::size_t first, last;
     };
     std::int64_t stage(Ref value, std::span<const Ref> over, Row row, int by);
+    /// `into` in place of two ranges, of as many elements: they are its digits, outer first.
+    void join(Ref outer, Ref inner, Ref into);
+    /// Of a tile that a team of threads computes, `load` is kept in the team's scratch for `step`
+    /// steps of the reduction at a time: rows are row * size(copy) + copy. The threads along `lane`
+    /// copy neighbours in memory. Gives the bytes of scratch used.
+    struct Tile {
+        Ref row, copy, step;
+    };
+    std::int64_t share(Ref load, const Tile& tile, Ref lane);
     /// Unrolled ranges become copies of the code: of the stores they are free in, and of the
     /// accumulators of the reduces that close them.
     void expand_unrolled();

@@ -2,7 +2,9 @@
 
 #include <doctest/doctest.h>
 
+#include <cmath>
 #include <numeric>
+#include <random>
 #include <thread>
 
 #include <sinter/ir/env.h>
@@ -197,6 +199,74 @@ TEST_CASE("an index out of range is an error on the GPU too, and what was there 
     const UOp good = ir::gather(x, on<std::int64_t>(DeviceId::CUDA, i64, {3, 0}), 0);
     realize(std::vector<UOp>{good});
     CHECK(values(good) == std::vector<float>{3.0f, 0.0f});
+}
+
+namespace {
+
+UOp noise(DType dtype, const ir::Shape& shape, unsigned seed) {
+    std::mt19937 random(seed);
+    std::uniform_real_distribution<float> uniform(-1, 1);
+    std::int64_t count = 1;
+    for (const std::int64_t n : shape) count *= n;
+    std::vector<float> values(static_cast<std::size_t>(count));
+    for (float& v : values) v = uniform(random);
+    return ir::cast(ir::reshape(on(DeviceId::CUDA, f32, values), shape), dtype);
+}
+
+// [batch, m, k] x [batch, k, n], of operands that may lie transposed.
+UOp product(DType dtype, std::int64_t batch, std::int64_t m, std::int64_t k, std::int64_t n,
+            bool turn_a, bool turn_b) {
+    const ir::Shape all{batch, m, n, k};
+    const std::int64_t turned[] = {0, 2, 1};
+    UOp a = noise(dtype, turn_a ? ir::Shape{batch, k, m} : ir::Shape{batch, m, k}, 1);
+    UOp b = noise(dtype, turn_b ? ir::Shape{batch, n, k} : ir::Shape{batch, k, n}, 2);
+    realize(std::vector<UOp>{a, b});
+    a = realized(a);
+    b = realized(b);
+    if (turn_a) a = ir::permute(a, turned);
+    if (!turn_b) b = ir::permute(b, turned);
+    const UOp x = ir::expand(ir::reshape(a, ir::Shape{batch, m, 1, k}), all),
+              y = ir::expand(ir::reshape(b, ir::Shape{batch, 1, n, k}), all);
+    const std::int64_t axes[] = {3};
+    return ir::reduce(ir::ReduceKind::Add, ir::binary(ir::Op::Mul, x, y), axes);
+}
+
+}  // namespace
+
+TEST_CASE("tiles of a product are right at every edge, in every layout") {
+    const Emulated emulated;
+    struct Case {
+        DType dtype;
+        std::int64_t batch, m, k, n;
+        bool turn_a, turn_b;
+    };
+    for (const Case& c :
+         {Case{f32, 1, 256, 64, 128, false, false}, Case{f32, 1, 256, 64, 128, true, true},
+          Case{f32, 1, 192, 33, 192, false, true}, Case{f32, 1, 201, 40, 190, false, false},
+          Case{f32, 1, 199, 17, 205, true, false}, Case{f32, 3, 128, 16, 100, false, false},
+          Case{bf16, 1, 256, 32, 130, false, false}, Case{f64, 2, 130, 20, 128, true, false}}) {
+        CAPTURE(c.m);
+        CAPTURE(c.k);
+        CAPTURE(c.n);
+        CAPTURE(c.turn_a);
+        CAPTURE(c.turn_b);
+        // With something before and after.
+        const UOp sum = product(c.dtype, c.batch, c.m, c.k, c.n, c.turn_a, c.turn_b);
+        const UOp root = ir::cast(ir::unary(ir::Op::Abs, twice(sum)), f32);
+        const UOp wanted = ref::evaluate(std::vector<UOp>{root})[0];
+        realize(std::vector<UOp>{root});
+        const std::vector<float> got = values(root);
+        const auto* expected = static_cast<const float*>(memory_of(wanted).data());
+        // Sums of k products of numbers below 1, in another order; one rounding of bf16 at the end.
+        const double k = static_cast<double>(c.k);
+        const double off = k * k * 0x1p-24 * 2 + (c.dtype == bf16 ? 2 * k * 0x1p-8 : 0);
+        double most = 0;
+        for (std::size_t i = 0; i < got.size(); ++i) {
+            const double d = std::abs(static_cast<double>(got[i]) - expected[i]);
+            most = d <= most ? most : std::isnan(d) ? INFINITY : d;
+        }
+        CHECK(most <= off);
+    }
 }
 
 TEST_CASE("threads share the GPU") {

@@ -75,6 +75,9 @@ bool write_all(int file, std::string_view bytes) {
     return true;
 }
 
+// In a folder with room for so much, one entry in kUncounted makes its process count what is there.
+constexpr std::uint64_t kLargeCap = std::uint64_t{64} << 20, kUncounted = 64;
+
 struct Entry {
     fs::path path;
     std::uint64_t bytes;
@@ -211,11 +214,15 @@ void DiskCache::put(std::string_view key, std::string_view value) {
         return;
     }
     const std::lock_guard lock(mutex_);
-    if (counted_)
-        known_bytes_ += sizeof header + key.size() + value.size();
-    else
+    known_bytes_ += sizeof header + key.size() + value.size();
+    if (!counted_) {
+        // Counting a large folder takes long. One entry in many has its process do so; what the
+        // folder grows by in between is little beside its cap.
+        const bool count = cap_bytes_ < kLargeCap || check.low % kUncounted == 0;
+        if (!count) return;
         known_bytes_ = size().bytes;
-    counted_ = true;
+        counted_ = true;
+    }
     if (known_bytes_ > cap_bytes_) sweep();
 }
 

@@ -184,6 +184,8 @@ TEST_CASE("every kind of kernel compiles to machine code for several architectur
             roots.push_back(binary(op, data(dt, {100}), data(dt, {100})));
         roots.push_back(scan(ReduceKind::Add, data(dt, {20, 50}), 1));
         roots.push_back(arg_reduce(ReduceKind::Max, data(dt, {20, 500}), 1));
+        roots.push_back(sort(data(dt, {20, 500}), 1, 500, Sorting::Ascending));
+        roots.push_back(sort_positions(data(dt, {20, 500}), 0, 2, Sorting::Descending));
     }
     for (const DType dt : {i8, u16, i32, u64}) {
         for (const DType to : {boolean, i64, f16, f64}) roots.push_back(cast(data(dt, {100}), to));

@@ -43,7 +43,9 @@ Scan scan(std::span<const ir::Ref> roots) {
 
 // What an assignment wrote over cannot be computed again.
 bool made_by_capture(ir::Ref node) {
-    return node->is(ir::Op::Assign) || current_recorder()->made.contains(buffer_of(node)->arg(0));
+    const Recorder& recorder = *current_recorder();
+    return !recorder.refusal.empty() || node->is(ir::Op::Assign) ||
+           recorder.made.contains(buffer_of(node)->arg(0));
 }
 
 ir::Ref buffer_of(ir::Ref node) {

@@ -572,6 +572,17 @@ TEST_CASE("a function on the REF device runs as it is") {
     CHECK(f.stats().reason == "it runs on REF");
 }
 
+TEST_CASE("a function that copies between devices runs as it is") {
+    const DeviceGuard guard(kCpu);
+    auto f = jit([](const Tensor& x) { return (x * 2).to(Device("REF")).to(kCpu) + x; });
+    for (int i = 0; i < 4; ++i) {
+        const Tensor x = data({3}, i);
+        CHECK(values(f(x)) == values(x * 2 + x));
+    }
+    CHECK(f.stats().replays == 0);
+    CHECK(f.stats().reason == "it copies from one device to another");
+}
+
 TEST_CASE("small kernels of a replay run one after the other with no barrier") {
     const DeviceGuard guard(kCpu);
     auto f = jit([](const Tensor& x) {

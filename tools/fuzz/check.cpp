@@ -249,11 +249,55 @@ Outcome check_once(const Program& program, const Judge& judge) {
     return {};
 }
 
+// The program as a function of its leaves, captured by two calls; the third is a replay.
+Outcome check_captured(const Program& program, const Judge& judge) {
+    const auto is_leaf = [](const Step& step) { return step.row == kLeaf; };
+    auto function = sn::jit([&](const std::vector<sn::Tensor>& leaves) {
+        std::vector<sn::Tensor> variables, outputs;
+        variables.reserve(program.steps.size());
+        std::size_t next = 0;
+        for (const Step& step : program.steps) {
+            if (is_leaf(step))
+                variables.push_back(leaves.at(next++));
+            else
+                run_step(step, variables);
+        }
+        for (const int output : program.outputs)
+            outputs.push_back(variables[static_cast<std::size_t>(output)]);
+        return outputs;
+    });
+    const sn::DeviceGuard guard{sn::Device(judge.device)};
+    const Program last = with_other_data(program, 2);
+    std::vector<Values> results;
+    for (const Program& data : {program, with_other_data(program, 1), last}) {
+        std::vector<sn::Tensor> leaves;
+        for (const Step& step : data.steps)
+            if (is_leaf(step)) run_step(step, leaves);
+        std::vector<sn::Tensor> outputs;
+        try {
+            outputs = function(leaves);
+        } catch (const sn::ValueError& error) {
+            // Some rows read values.
+            if (std::strstr(error.what(), "inside a function captured by jit") != nullptr)
+                return {};
+            throw;
+        }
+        results.clear();
+        for (const sn::Tensor& output : outputs) results.push_back(read(output));
+    }
+    Outcome outcome = judge_values(results, last);
+    if (outcome.verdict != Verdict::Same)
+        outcome.why = "when captured and replayed: " + outcome.why;
+    return outcome;
+}
+
 }  // namespace
 
 Outcome check(const Program& program, const Judge& judge) {
     try {
         Outcome outcome = check_once(program, judge);
+        if (outcome.verdict == Verdict::Same && program.captured && judge.broken_row.empty())
+            outcome = check_captured(program, judge);
         if (outcome.verdict != Verdict::Same || !program.twice) return outcome;
         outcome = check_once(with_other_data(program, 1), judge);
         if (outcome.verdict != Verdict::Same)

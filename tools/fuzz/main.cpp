@@ -198,6 +198,8 @@ int report(const Options& options, std::uint64_t seed, std::uint64_t number,
         why = std::string(verdict_name(last.verdict)) + ": " + last.why;
     }
     if (program.threads) why += "\nRun by two threads at once.";
+    if (program.captured)
+        why += "\nCaptured by jit, its leaves as arguments, and replayed with other data in them.";
     if (program.twice) why += "\nRun once more with other data in the leaves.";
     std::cout << "\n" << to_cpp(program, why) << std::flush;
     return 1;

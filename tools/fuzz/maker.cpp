@@ -296,6 +296,7 @@ Program Maker::make() {
     program_.together = random.chance(0.6);
     program_.twice = random.chance(0.15);
     program_.threads = random.chance(0.05);
+    program_.captured = random.chance(0.1);
     return program_;
 }
 

@@ -71,6 +71,7 @@ struct Program {
     bool twice = false;    ///< once more with other data in the leaves, which may find the schedule
                            ///< in the cache
     bool threads = false;  ///< in two threads at once
+    bool captured = false;  ///< as a jitted function, replayed with other data in the leaves
 };
 
 /// Fills the leaf's elements.

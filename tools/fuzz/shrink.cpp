@@ -71,7 +71,8 @@ private:
     }
 
     void flags() {
-        for (bool Program::* flag : {&Program::threads, &Program::twice, &Program::together})
+        for (bool Program::* flag :
+             {&Program::captured, &Program::threads, &Program::twice, &Program::together})
             if (best_.*flag) {
                 Program candidate = best_;
                 candidate.*flag = false;

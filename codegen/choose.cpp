@@ -18,6 +18,7 @@ constexpr double kRowBytes = 1 << 15;      // of the nearest cache, for a row ke
 constexpr double kLongRowBytes = 1 << 18;  // of the second, for one that is dear
 constexpr int kDearOps = 16;
 constexpr int kCostlyOps = 8;  // value ops above which computing again is dearer than reading back
+constexpr std::int64_t kWindow = 4, kWindowVectors = 18;
 constexpr std::int64_t kOrderedTrips = 8, kMostVectors = 8;
 constexpr double kEnoughTrips = 256;  // fewer, longer ones compute less again
 constexpr std::size_t kFewOps = 16;   // value ops of which two copies hide each other's latency
@@ -43,7 +44,14 @@ double vector_cost(const Analysis& a, std::int64_t v, int lanes) {
         const std::int64_t stride = m.stride[v];
         const bool side_by_side =
             !has(m.general, v) && (stride == 0 || stride == 1 || stride == -1);
-        cost += side_by_side ? steps / width : steps * kGatherCost;
+        // Small steps: what the lanes span is read, and shuffled.
+        const bool span = !m.is_store && !has(m.general, v) && (stride == 2 || stride == 4);
+        if (side_by_side)
+            cost += steps / width;
+        else if (span)
+            cost += steps / width * static_cast<double>(stride + 1);
+        else
+            cost += steps * kGatherCost;
     }
     for (const Reducing& r : a.reductions) {
         if (has(r.scope | r.closed, v))
@@ -75,6 +83,24 @@ void choose_rows(const Analysis& a, Plan& plan) {
             return;
         }
     }
+}
+
+// Short reductions inside others or alone, windows of a pooling, are code without loops: masks are
+// constants, and their values do not wait for one another.
+void choose_windows(const Analysis& a, Plan& plan) {
+    if (plan.contraction || plan.staged_for != 0 || !has(a.outer, plan.vector)) return;
+    if (a.reductions.size() != 1 || a.value_nodes > kFewOps) return;
+    std::int64_t copies = 1;
+    for (std::size_t i = a.numbers.size(); i-- > 0;) {
+        const std::int64_t n = a.numbers[i];
+        if (!has(a.closed, n) || a.size(n) < 2 || a.size(n) > kWindow ||
+            !a.range[n]->src(0)->is(Op::Const) || copies * a.size(n) > kWindow * kWindow)
+            continue;
+        copies *= a.size(n);
+        plan.unrolled.push_back({n, static_cast<int>(a.size(n))});
+    }
+    if (copies > 1)
+        plan.vectors = std::clamp(static_cast<int>(kWindowVectors / copies), 1, plan.vectors);
 }
 
 }  // namespace
@@ -131,6 +157,7 @@ Plan choose(const Analysis& a, const Target& target, std::optional<std::vector<R
     if (sorts) return plan;
     if (!a.reductions.empty()) {
         choose_contraction(a, target, plan);
+        choose_windows(a, plan);
     } else {
         const std::int64_t most = std::max<std::int64_t>(1, a.size(plan.vector) / plan.lanes);
         plan.vectors = a.value_nodes > kFewOps || a.accesses.size() > 8

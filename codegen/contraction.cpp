@@ -180,7 +180,11 @@ private:
             if (along) copies *= t.vectors;
             const bool side_by_side =
                 m.stride[v] == 1 || m.stride[v] == -1 || (staged != nullptr && staged->load == l);
-            if (along && !side_by_side) copies *= kGatherCost * lanes_;
+            const std::int64_t step = m.stride[v];
+            if (along && !side_by_side)
+                copies *= !has(m.general, v) && (step == 2 || step == 4)
+                              ? static_cast<double>(step + 1)
+                              : kGatherCost * lanes_;
             loads += copies;
             const double touched = copies * std::min(line_share(m, t.ri), line_share(m, t.rj));
             lines += touched;

@@ -254,7 +254,7 @@ Value Emitter::make(Ref node) {
 
 // --- memory
 
-Emitter::Address Emitter::address(Ref index) {
+Emitter::Address Emitter::address(Ref index, bool load) {
     const ir::Affine sum = ir::affine(index);
     Address result;
     result.constant = sum.constant;
@@ -278,7 +278,10 @@ Emitter::Address Emitter::address(Ref index) {
     for (const auto& [depth, product] : terms)
         base = base == nullptr ? product : arena_.add(base, product);
     if (base != nullptr) result.index = value(base);
-    if (general || (step != 0 && step != 1 && step != -1)) {
+    if (load && spans_ && !general && (step == 2 || step == 4)) {
+        result.access = Access::Strided;
+        result.step = step;
+    } else if (general || (step != 0 && step != 1 && step != -1)) {
         result.access = Access::Indexed;
         Value offsets = kNone;
         if (step != 0) {
@@ -381,7 +384,7 @@ Value Emitter::make_load(Ref node) {
         }
     }
     const Value memory = value(node->src(0));
-    Address where = address(node->src(1));
+    Address where = address(node->src(1), true);
     Value allowed = mask(node->src(2), where.access);
     if (allowed != kNone && where.access == Access::Scalar && lanes(allowed) != 1) {
         // One address, some lanes only: as good as an indexed load.
@@ -392,6 +395,7 @@ Value Emitter::make_load(Ref node) {
     inst.dtype = node->dtype();
     inst.lanes = where.access == Access::Scalar ? std::uint16_t{1} : lanes_;
     inst.access = where.access;
+    inst.step = where.step;
     inst.imm = where.constant;
     inst.align = where.align;
     inst.fill = node->arg(0);

@@ -71,6 +71,8 @@ public:
     /// apart: they will be read by rows, and transposed.
     void find_squares(std::span<const Ref> roots);
     /// Stores to this memory go past the caches.
+    /// Loads with small steps between their lanes are read as what they span.
+    void read_spans() { spans_ = true; }
     void stream(const Streamed& memory) { streamed_.push_back(memory); }
     bool streams() const { return !streamed_.empty(); }
     /// acc += a * b in one step where `value` is a product, the reduction a sum, and the target
@@ -114,6 +116,7 @@ private:
         Access access = Access::Scalar;
         Value index = kNone;
         std::int64_t constant = 0;
+        std::int64_t step = 0;
         std::int64_t outer_align = 0;  // divides all but the constant and the lane
         std::int64_t align = 0;        // divides all but the constant
     };
@@ -130,7 +133,7 @@ private:
     void make_square(std::span<const Ref> loads);
     Value mix(Value a, Value b, int distance, bool high);
     Value make_scan(Ref node);
-    Address address(Ref index);
+    Address address(Ref index, bool load = false);
     Value mask(Ref valid, Access access);
     Value streaming(Ref store, const Address& where);
     std::span<const Ref> needs(Ref node) const;
@@ -149,6 +152,7 @@ private:
     std::uint16_t lanes_ = 1;
     std::size_t scratch_depth_ = 0;
     std::vector<Streamed> streamed_;
+    bool spans_ = false;
     RefMap<std::shared_ptr<std::vector<Ref>>> squares_;  // of each load in one: its loads, in order
 };
 

@@ -51,6 +51,7 @@ enum class Access : std::uint8_t {
     Scalar,      ///< one element
     Contiguous,  ///< lane i at index + i
     Reverse,     ///< lane i at index - i
+    Strided,     ///< Load: lane i at index + step * i
     Indexed,     ///< the index is a vector
 };
 
@@ -63,6 +64,7 @@ struct Inst {
     bool streaming = false;  ///< Store: past the caches where src[2] holds, a Lined; has no mask
     std::int64_t imm = 0;
     std::int64_t fill = 0;
+    std::int64_t step = 0;   ///< of Access::Strided: 2 or 4
     std::int64_t align = 1;  ///< Load, Store: divides the index (without imm, the lane's included)
     Value src[4] = {kNone, kNone, kNone, kNone};
 };

@@ -50,6 +50,7 @@ public:
         for (const Limit& l : options.limits) limit_[l.range] = l.trips;
         emit_.function().symbol = symbol;
         for (const Streamed& s : options.streamed) emit_.stream(s);
+        if (options.spans) emit_.read_spans();
         for (Ref n : ir::toposort(std::span(&sink, 1))) {
             if (is_closing(n))
                 for (Ref r : named_ranges(n)) closed_ |= range_bit(r);

@@ -433,6 +433,8 @@ private:
                       "llvm.masked.gather." + mangled(m, i.lanes) + ".v" + std::to_string(i.lanes) +
                           "p0",
                       {{vector_of("ptr", i.lanes), at}, {"i32", align}, {masks, mask}, {t, fill}}));
+        } else if (i.access == Access::Strided) {
+            strided(raw, i, at, mask);
         } else if (mask.empty()) {
             line(raw + " = load " + t + ", ptr " + at + ", align " + align);
         } else if (i.lanes > 1) {
@@ -466,6 +468,39 @@ private:
         line(begins + " = icmp eq i64 " + low + ", 0");
         line(large + " = icmp sge " + typed(i.src[1]) + ", " + std::to_string(i.imm));
         define(v, "and i1 " + begins + ", " + large);
+    }
+
+    // What the lanes span is read in one piece, without touching what lies between or behind.
+    void strided(const std::string& result, const Inst& i, const std::string& at,
+                 const std::string& mask) {
+        const DType m = stored(i.dtype);
+        const int step = static_cast<int>(i.step), span = i.lanes * step;
+        const std::string t = type(m, i.lanes), wide = type(m, span),
+                          masks = vector_of("i1", i.lanes), wide_masks = vector_of("i1", span);
+        std::string lanes;
+        if (mask.empty()) {
+            lanes = vector_constant(
+                "i1", span, [&](int k) { return std::string(k % step == 0 ? "true" : "false"); });
+        } else {
+            lanes = fresh("t");
+            line(lanes + " = shufflevector " + masks + " " + mask + ", " + masks +
+                 " zeroinitializer, " + vector_of("i32", span) + " " +
+                 vector_constant("i32", span, [&](int k) {
+                     return std::to_string(k % step == 0 ? k / step : i.lanes);
+                 }));
+        }
+        const std::string whole = fresh("t");
+        const std::string fill = constant(m, m == i.dtype ? i.fill : i.fill != 0, span);
+        line(whole + " = " +
+             call(wide, "llvm.masked.load." + mangled(m, span) + ".p0",
+                  {{"ptr", at},
+                   {"i32", std::to_string(size_of(m))},
+                   {wide_masks, lanes},
+                   {wide, fill}}));
+        line(result + " = shufflevector " + wide + " " + whole + ", " + wide + " poison, " +
+             vector_of("i32", i.lanes) + " " + vector_constant("i32", i.lanes, [&](int lane) {
+                 return std::to_string(lane * step);
+             }));
     }
 
     void store(const Inst& i, bool past_caches) {

@@ -181,8 +181,8 @@ Lowered linear(Form& form, const Placed& placed, const Analysis& analysis, const
     program.thread_bytes = std::max(program.thread_bytes, thread_bytes);
     program.schedule += symbol + ": " + (form.log().empty() ? "as it is" : form.log()) + "\n";
     return {linearize(form.arena(), sink, placed.order, placed.parallel, symbol,
-                      {target.fma, gpu ? std::vector<Streamed>{} : streamed(analysis), plan.squares,
-                       std::move(limits), gpu}),
+                      {target.fma, gpu ? std::vector<Streamed>{} : streamed(analysis), !gpu,
+                       plan.squares, std::move(limits), gpu}),
             describe_phase(analysis, placed, symbol, plan.vector < 0 ? 1 : plan.lanes)};
 }
 

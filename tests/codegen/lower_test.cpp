@@ -1,5 +1,8 @@
 #include <doctest/doctest.h>
 
+#include <sys/mman.h>
+
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <random>
@@ -199,6 +202,42 @@ TEST_CASE("matrix products of every layout and ragged size") {
                 }
             CHECK(out.back() == 5.0f);
         }
+}
+
+TEST_CASE("every second or fourth element is read, and none behind the memory") {
+    constexpr std::size_t kPage = 4096;
+    // The memory ends where a page begins that may not be read.
+    void* pages =
+        mmap(nullptr, 4 * kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    REQUIRE(pages != MAP_FAILED);
+    char* end = static_cast<char*>(pages) + 3 * kPage;
+    REQUIRE(mprotect(end, kPage, PROT_NONE) == 0);
+    for (const codegen::Target& target : targets())
+        for (std::int64_t step : {2, 3, 4})
+            for (std::int64_t n : {16, 33, 100, 256})
+                for (bool masked : {false, true}) {
+                    CAPTURE(step);
+                    CAPTURE(n);
+                    Arena a;
+                    const Ref i = range(a, 0, n, Role::Loop), yes = a.truth(true);
+                    const Ref valid = masked ? a.binary(Op::Lt, a.index(2), i) : yes;
+                    const Ref x =
+                        load(a, param(a, f32, 0), a.mul(i, a.index(step)), valid, const_bits(5.0));
+                    const CompiledKernel kernel(
+                        sink_of(a, {store(a, param(a, f32, 1), i, a.add(x, x), yes)}), target);
+                    const auto size = static_cast<std::size_t>((n - 1) * step + 1);
+                    float* in = reinterpret_cast<float*>(end) - size;
+                    const std::vector<float> values = noise(size);
+                    std::ranges::copy(values, in);
+                    std::vector<float> out(static_cast<std::size_t>(n));
+                    kernel.run({in, out.data()}, {}, 2);
+                    for (std::int64_t k = 0; k < n; ++k) {
+                        const float v =
+                            masked && k <= 2 ? 5.0f : values[static_cast<std::size_t>(k * step)];
+                        REQUIRE(out[static_cast<std::size_t>(k)] == v + v);
+                    }
+                }
+    munmap(pages, 4 * kPage);
 }
 
 TEST_CASE("matrices of every element size are transposed") {

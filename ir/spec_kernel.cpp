@@ -23,7 +23,10 @@ bool values_then_ranges(Ref n, std::size_t fixed) {
     if (n->args().size() < fixed || n->args().size() > fixed + 1) return false;
     for (std::int64_t count : n->args().subspan(1))
         if (count < 1 || count > static_cast<std::int64_t>(n->src().size())) return false;
-    return value_count(n) >= 1 && value_count(n) < n->src().size() && is_ranges(named_ranges(n));
+    // Where every range has become copies of the code, copies are all that is left to combine.
+    const bool copied = n->args().size() == fixed + 1 && n->args().back() > 1;
+    return value_count(n) >= 1 && (copied || value_count(n) < n->src().size()) &&
+           value_count(n) <= n->src().size() && is_ranges(named_ranges(n));
 }
 bool is_carried(DType dt) { return is_element(dt) && dt == accumulator_type(dt); }
 bool is_vector_or_unroll(Ref range) {

@@ -12,6 +12,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <deque>
 #include <map>
 #include <mutex>
 #include <string>
@@ -186,15 +187,17 @@ unsigned short f32_to_f16(float value) {
 
 // --- modules
 
-struct Module {
-    void* library;
-    unsigned long long* scratch;
-};
+struct Module;
 struct Function {
     void (*run)(void** parameters);
     int threads;
     std::string name;
     Module* module;
+};
+struct Module {
+    void* library;
+    unsigned long long* scratch;
+    std::deque<Function> functions;
 };
 
 int fault(const std::string& what) {
@@ -393,7 +396,7 @@ int cuModuleLoadDataEx(Module** module, const void* image, unsigned, int*, void*
     auto* scratch = static_cast<unsigned long long*>(dlsym(library, "sinter_scratch"));
     if (at == nullptr || scratch == nullptr) return kInvalidImage;
     *at = &machine;
-    *module = new Module{library, scratch};
+    *module = new Module{library, scratch, {}};
     return kSuccess;
 }
 int cuModuleUnload(Module* module) {
@@ -408,7 +411,8 @@ int cuModuleGetFunction(Function** function, Module* module, const char* name) {
     const auto* threads =
         static_cast<const int*>(dlsym(module->library, (std::string(name) + "_threads").c_str()));
     if (run == nullptr || threads == nullptr) return kNotFound;
-    *function = new Function{reinterpret_cast<void (*)(void**)>(run), *threads, name, module};
+    *function = &module->functions.emplace_back(
+        Function{reinterpret_cast<void (*)(void**)>(run), *threads, name, module});
     return kSuccess;
 }
 int cuLaunchKernel(Function* function, unsigned grid_x, unsigned, unsigned, unsigned block_x,

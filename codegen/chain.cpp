@@ -20,10 +20,6 @@ constexpr std::int64_t kMostRows = 48;
 // Rows that lie a power of two apart fall into few sets of a cache: they are moved apart by a line.
 constexpr std::int64_t kAliasBytes = 1024;
 
-bool is_near_access(Ref n) {
-    return (n->is(Op::Load) || n->is(Op::Store)) && ir::is_near(n->src(0));
-}
-
 struct NearValue {
     DType dtype;
     std::int64_t row = 0;     // elements from row to row in the whole value

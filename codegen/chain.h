@@ -21,6 +21,11 @@ struct ChainCut {
 
 bool has_near_memory(Ref sink);
 
+/// A load from near memory, or a store to it.
+inline bool is_near_access(Ref n) {
+    return (n->is(Op::Load) || n->is(Op::Store)) && ir::is_near(n->src(0));
+}
+
 /// Splits the innermost rows into blocks of which the near values fit the second-level cache beside
 /// what they are made from, and lets near memory hold one block.
 ChainCut cut_chain(Form& form);

@@ -14,10 +14,6 @@ namespace {
 using ir::ReduceKind;
 using ir::Role;
 
-bool is_near_access(Ref n) {
-    return (n->is(Op::Load) || n->is(Op::Store)) && ir::is_near(n->src(0));
-}
-
 bool is_negative_infinity(Ref n) {
     return n->is(Op::Const) && is_float(n->dtype()) &&
            std::bit_cast<double>(n->arg(0)) == -std::numeric_limits<double>::infinity();

@@ -10,6 +10,7 @@
 #include <sinter/runtime/nvrtc.h>
 #include <sinter/runtime/pool.h>
 
+#include "packing.h"
 #include "report.h"
 
 namespace sinter::runtime::cuda {
@@ -18,34 +19,6 @@ namespace {
 constexpr std::size_t kMaxPrograms = 4096;
 constexpr std::size_t kBatch = 16;        // kernels of one compile: what each costs beside its own
 constexpr std::int64_t kFormat = 0x4301;  // of what lies on disk; no number of other programs there
-
-void append(std::string& to, std::int64_t value) {
-    to.append(reinterpret_cast<const char*>(&value), sizeof value);
-}
-void append(std::string& to, std::string_view text) {
-    append(to, static_cast<std::int64_t>(text.size()));
-    to += text;
-}
-
-struct Reader {
-    std::string_view left;
-    bool good = true;
-    std::int64_t number() {
-        std::int64_t value = 0;
-        if (left.size() < sizeof value) return good = false, 0;
-        std::memcpy(&value, left.data(), sizeof value);
-        left.remove_prefix(sizeof value);
-        return value;
-    }
-    std::string text() {
-        const std::int64_t size = number();
-        if (size < 0 || static_cast<std::uint64_t>(size) > left.size())
-            return good = false, std::string();
-        std::string value(left.substr(0, static_cast<std::size_t>(size)));
-        left.remove_prefix(static_cast<std::size_t>(size));
-        return value;
-    }
-};
 
 std::string pack(const codegen::Program& program, const std::string& module) {
     std::string bytes;

@@ -24,7 +24,8 @@ std::vector<UOp> nodes_in(const UOp& loss, std::vector<UOp> inputs) {
     const ir::Ref root = loss.get();
     for (const ir::Ref node : ir::toposort(std::span<const ir::Ref>(&root, 1))) {
         const auto* held = dynamic_cast<const runtime::Realized*>(node->attachment());
-        if (held != nullptr) computed.insert_or_assign(held->buffer.get(), node);
+        for (; held != nullptr; held = held->next())
+            computed.insert_or_assign(held->buffer().get(), node);
     }
     for (std::size_t i = 0; i < inputs.size(); ++i) {
         if (reached[i]) continue;

@@ -98,8 +98,7 @@ namespace {
 // The memory of an argument, computed if need be.
 UOp in_memory(const UOp& node) {
     if (UOp buffer = runtime::realized(node)) return buffer;
-    runtime::realize(std::span<const UOp>(&node, 1));
-    return runtime::realized(node);
+    return runtime::realize(std::span<const UOp>(&node, 1)).front();
 }
 
 std::shared_ptr<runtime::Memory> memory_of(const UOp& buffer) {

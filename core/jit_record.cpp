@@ -22,7 +22,7 @@ ir::Ref buffer_of(ir::Ref node) {
     if (node->is(ir::Op::Buffer)) return node;
     if (!node->is(ir::Op::Assign)) return nullptr;
     const auto* done = static_cast<const runtime::Realized*>(node->attachment());
-    return done == nullptr ? nullptr : done->buffer.get();
+    return done == nullptr ? nullptr : done->on(runtime::DeviceId::CPU);
 }
 
 bool fits(ir::Ref buffer, DType dtype, const ir::Shape& shape) {

@@ -172,9 +172,9 @@ void Tensor::throw_uneven(Where where) {
 namespace {
 
 // What the runtime says of a graph, said of the user's call.
-void run(std::span<const UOp> roots, std::span<const std::uint32_t> replaced = {}) {
+std::vector<UOp> run(std::span<const UOp> roots, std::span<const std::uint32_t> replaced = {}) {
     try {
-        runtime::realize(roots, replaced);
+        return runtime::realize(roots, replaced);
     } catch (const IndexError& error) {
         fail<IndexError>(error.what());
     } catch (const DeviceError& error) {
@@ -209,13 +209,11 @@ void Tensor::realize(std::span<Tensor* const> tensors, Where where) {
         roots.push_back(t->node(where));
         replaced.push_back(t->leaf_ ? 2 : 1);
     }
-    run(roots, replaced);
+    std::vector<UOp> buffers = run(roots, replaced);
     for (std::size_t i = 0; i < tensors.size(); ++i) {
-        UOp buffer = runtime::realized(roots[i]);
-        if (!buffer) throw InternalError("realize left " + text(roots[i]) + " without a value");
         if (Capture* capture = Capture::current()) [[unlikely]]
             capture->writes(*tensors[i]);
-        TensorAccess::move_to(*tensors[i], std::move(buffer));
+        TensorAccess::move_to(*tensors[i], std::move(buffers[i]));
     }
 }
 
@@ -224,10 +222,7 @@ namespace {
 // The node's memory, computed if need be.
 UOp in_memory(const UOp& node) {
     if (UOp buffer = runtime::realized(node)) return buffer;
-    run(std::span<const UOp>(&node, 1));
-    UOp buffer = runtime::realized(node);
-    if (!buffer) throw InternalError("realize left " + text(node) + " without a value");
-    return buffer;
+    return run(std::span<const UOp>(&node, 1)).front();
 }
 
 }  // namespace

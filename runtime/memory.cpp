@@ -77,10 +77,40 @@ ir::UOp make_buffer(DType dtype, std::span<const std::int64_t> shape,
     return node;
 }
 
+namespace {
+
+DeviceId device_of(const ir::UOp& buffer) { return static_cast<DeviceId>(buffer->arg(1)); }
+
+}  // namespace
+
+Realized::~Realized() { delete next_.load(std::memory_order_relaxed); }
+
+ir::Ref Realized::on(DeviceId home) const {
+    if (over_memory) return buffer_.get();
+    for (const Realized* r = this; r != nullptr; r = r->next())
+        if (device_of(r->buffer_) == home) return r->buffer_.get();
+    return nullptr;
+}
+
+void Realized::add(const ir::UOp& other) {
+    auto made = std::make_unique<Realized>(other, false);
+    for (Realized* r = this; device_of(r->buffer_) != device_of(other);) {
+        Realized* next = nullptr;
+        if (r->next_.compare_exchange_strong(next, made.get(), std::memory_order_acq_rel)) {
+            (void)made.release();
+            return;
+        }
+        r = next;
+    }
+}
+
 ir::UOp realized(const ir::UOp& node) {
     if (node->is(ir::Op::Buffer)) return node;
     const auto* done = static_cast<const Realized*>(node->attachment());
-    return done == nullptr ? ir::UOp() : done->buffer;
+    if (done == nullptr) return {};
+    if (done->over_memory) return done->buffer();
+    ir::Ref buffer = done->on(default_device());
+    return buffer == nullptr ? ir::UOp() : ir::UOp::share(buffer);
 }
 
 const Memory& memory_of(const ir::UOp& buffer) {

@@ -20,20 +20,25 @@
 namespace sinter::runtime {
 namespace {
 
-void attach_buffer(ir::Ref node, std::shared_ptr<Memory> memory) {
-    node->attach(
-        std::make_unique<Realized>(make_buffer(node->dtype(), node->shape(), std::move(memory))));
+void attach_buffer(ir::Ref node, const ir::UOp& buffer, bool over_memory) {
+    auto* done =
+        static_cast<Realized*>(node->attach(std::make_unique<Realized>(buffer, over_memory)));
+    if (!over_memory) done->add(buffer);
+}
+
+void attach_memory(ir::Ref node, std::shared_ptr<Memory> memory, bool over_memory) {
+    attach_buffer(node, make_buffer(node->dtype(), node->shape(), std::move(memory)), over_memory);
 }
 
 // Roots that have yet to be computed, each once.
 std::vector<Root> unfinished(std::span<const ir::UOp> roots,
-                             std::span<const std::uint32_t> replaced) {
+                             std::span<const std::uint32_t> replaced, DeviceId home) {
     std::vector<Root> result;
     result.reserve(roots.size());
     ir::RefMap<std::size_t> places(roots.size());
     for (std::size_t i = 0; i < roots.size(); ++i) {
         ir::Ref node = roots[i].get();
-        if (in_memory(node)) continue;
+        if (in_memory(node, home)) continue;
         if (!places.contains(node)) {
             places[node] = result.size();
             // Handles elsewhere are counted once, since two roots may tell of the same one.
@@ -51,8 +56,17 @@ std::vector<ir::Ref> nodes_of(std::span<const Root> roots) {
     return nodes;
 }
 
-DeviceId device_of(const Scan& graph) {
-    DeviceId found = default_device();
+// Those of `roots` that have yet to be computed.
+std::vector<Root> unfinished(std::span<const Root> roots, DeviceId home) {
+    std::vector<Root> left;
+    for (const Root& root : roots)
+        if (!in_memory(root.node, home)) left.push_back(root);
+    return left;
+}
+
+// Where the graph's memory is; `home` if it has none.
+DeviceId device_of(const Scan& graph, DeviceId home) {
+    DeviceId found = home;
     bool any = false;
     for (const DeviceId device : {DeviceId::CPU, DeviceId::REF, DeviceId::CUDA}) {
         if (!graph.on[static_cast<std::size_t>(device)]) continue;
@@ -66,16 +80,16 @@ DeviceId device_of(const Scan& graph) {
     return found;
 }
 
-void compute(std::span<const Root> roots);
+DeviceId compute(std::span<const Root> roots, DeviceId home);
 
 // Copies are done before the rest: level by level, since a copy may stand above another. All that
 // one level needs is computed together.
-void make_copies(const Scan& graph) {
+void make_copies(const Scan& graph, DeviceId home) {
     ir::RefMap<std::int64_t> levels(graph.nodes.size());  // copies on the way down
     std::map<std::int64_t, std::vector<ir::Ref>> by_level;
     for (ir::Ref node : graph.nodes) {
         std::int64_t level = 0;
-        if (!in_memory(node)) {
+        if (!in_memory(node, home)) {
             for (ir::Ref source : node->src()) level = std::max(level, *levels.find(source));
             if (node->is(ir::Op::Copy)) by_level[level++].push_back(node);
         }
@@ -85,34 +99,35 @@ void make_copies(const Scan& graph) {
         std::map<DeviceId, std::vector<Root>> sources;  // to compute, by where
         for (ir::Ref copy : copies) {
             ir::Ref source = copy->src(0);
-            if (in_memory(source)) continue;
-            auto& group = sources[device_of(scan(std::span<const ir::Ref>(&source, 1)))];
+            if (in_memory(source, home)) continue;
+            const Scan below = scan(std::span<const ir::Ref>(&source, 1), home);
+            auto& group = sources[device_of(below, home)];
             const auto is_source = [&](const Root& root) { return root.node == source; };
             if (std::none_of(group.begin(), group.end(), is_source)) group.push_back({source});
         }
-        for (const auto& [device, group] : sources) compute(group);
+        for (const auto& [device, group] : sources) compute(group, home);
         for (ir::Ref copy : copies) {
             const auto to = static_cast<DeviceId>(copy->arg(0));
-            const std::shared_ptr<Memory>& from = memory_behind(copy->src(0));
+            const std::shared_ptr<Memory>& from = memory_behind(buffer_of(copy->src(0), home));
             if (from->device() == to) {
-                attach_buffer(copy, from);
+                attach_memory(copy, from, true);
                 continue;
             }
             const std::size_t bytes =
                 static_cast<std::size_t>(copy->numel()) * size_of(copy->dtype());
             std::shared_ptr<Memory> memory = Memory::allocate(to, bytes);
             copy_memory(*memory, *from, bytes);
-            attach_buffer(copy, std::move(memory));
+            attach_memory(copy, std::move(memory), true);
         }
     }
 }
 
-void compute_on_ref(std::span<const ir::Ref> roots) {
+void compute_on_ref(const Scan& graph, std::span<const Root> roots) {
     std::vector<ir::UOp> handles;
-    for (ir::Ref root : roots) handles.push_back(ir::UOp::share(root));
-    std::vector<ir::UOp> buffers = ref::evaluate(handles);
+    for (const Root& root : roots) handles.push_back(ir::UOp::share(root.node));
+    const std::vector<ir::UOp> buffers = ref::evaluate(handles);
     for (std::size_t i = 0; i < roots.size(); ++i)
-        roots[i]->attach(std::make_unique<Realized>(std::move(buffers[i])));
+        attach_buffer(roots[i].node, buffers[i], graph.over_memory[i]);
 }
 
 // Keeps the Buffers that nobody else answers for: whoever replays the run reads them again.
@@ -128,8 +143,8 @@ void keep_constants(Recorder& recorder, std::span<const ir::Ref> inputs) {
 
 void compute_by_kernels(const Scan& graph, std::span<const Root> targets, DeviceId device) {
     const std::vector<ir::Ref> roots = nodes_of(targets);
-    schedule::Normalised form = schedule::normalise(
-        roots, [](ir::Ref node) { return in_memory(node) ? buffer_of(node) : nullptr; });
+    schedule::Normalised form =
+        schedule::normalise(roots, [device](ir::Ref node) { return buffer_of(node, device); });
     Recorder* const recorder = device == DeviceId::CPU ? current_recorder() : nullptr;
     RecordedRun run;
     if (recorder != nullptr) {
@@ -138,7 +153,7 @@ void compute_by_kernels(const Scan& graph, std::span<const Root> targets, Device
         for (ir::Ref bind : form.binds) run.binds.push_back(ir::UOp::share(bind));
     }
     std::vector<bool> may_overwrite(form.inputs.size(), false);
-    if (graph.has_assign) may_overwrite = overwritable(graph, targets, form.inputs);
+    if (graph.has_assign) may_overwrite = overwritable(graph, targets, form.inputs, device);
     std::vector<std::shared_ptr<Memory>> inputs;
     inputs.reserve(form.inputs.size());
     for (ir::Ref input : form.inputs) inputs.push_back(memory_behind(input));
@@ -150,45 +165,60 @@ void compute_by_kernels(const Scan& graph, std::span<const Root> targets, Device
     std::vector<std::shared_ptr<Memory>> outputs = device == DeviceId::CUDA
                                                        ? cuda::execute(*plan, inputs, binds)
                                                        : execute(*plan, inputs, binds);
-    for (std::size_t i = 0; i < roots.size(); ++i) attach_buffer(roots[i], std::move(outputs[i]));
+    for (std::size_t i = 0; i < roots.size(); ++i)
+        attach_memory(roots[i], std::move(outputs[i]), graph.over_memory[i]);
     if (recorder == nullptr) return;
     run.plan = plan;
-    for (ir::Ref root : roots) run.outputs.push_back(buffer_of(root)->arg(0));
+    for (ir::Ref root : roots) run.outputs.push_back(attached(root, device)->arg(0));
     recorder->made.insert(run.outputs.begin(), run.outputs.end());
     recorder->runs.push_back(std::move(run));
 }
 
-void compute(std::span<const Root> roots) {
-    Scan graph = scan(nodes_of(roots));
-    if (Recorder* recorder = current_recorder();
-        recorder != nullptr && recorder->refusal.empty() &&
-        (!graph.copies.empty() || device_of(graph) != DeviceId::CPU))
-        recorder->refusal = !graph.copies.empty()
-                                ? "it copies from one device to another"
-                                : "it runs on " + std::string(name(device_of(graph)));
+// Gives the device of the roots: `home` if there is no memory below them.
+DeviceId compute(std::span<const Root> roots, DeviceId home) {
+    if (roots.empty()) return home;
+    const Scan graph = scan(nodes_of(roots), home);
+    Recorder* const recorder = current_recorder();
+    const bool recording = recorder != nullptr && recorder->refusal.empty();
     if (!graph.copies.empty()) {
-        make_copies(graph);
-        std::vector<Root> left;
-        for (const Root& root : roots)
-            if (!in_memory(root.node)) left.push_back(root);
-        if (left.empty()) return;
-        return compute(left);  // once: no copies are left
+        if (recording) recorder->refusal = "it copies from one device to another";
+        make_copies(graph, home);
+        return compute(unfinished(roots, home), home);  // once: no copies are left
     }
-    const DeviceId device = device_of(graph);
+    const DeviceId device = device_of(graph, home);
+    if (recording && device != DeviceId::CPU)
+        recorder->refusal = "it runs on " + std::string(name(device));
+    // Once: what is not over memory is looked for where the rest is.
+    if (device != home && graph.met_realized_constants) {
+        compute(unfinished(roots, device), device);
+        return device;
+    }
     if (device == DeviceId::REF)
-        compute_on_ref(nodes_of(roots));
+        compute_on_ref(graph, roots);
     else
         compute_by_kernels(graph, roots, device);
+    return device;
 }
 
 }  // namespace
 
-void realize(std::span<const ir::UOp> roots, std::span<const std::uint32_t> replaced) {
+std::vector<ir::UOp> realize(std::span<const ir::UOp> roots,
+                             std::span<const std::uint32_t> replaced) {
     if (!replaced.empty() && replaced.size() != roots.size())
         throw InternalError("realize: counts of handles for " + std::to_string(replaced.size()) +
                             " of " + std::to_string(roots.size()) + " roots");
-    const std::vector<Root> targets = unfinished(roots, replaced);
-    if (!targets.empty()) compute(targets);
+    const DeviceId home = default_device();
+    const DeviceId device = compute(unfinished(roots, replaced, home), home);
+    std::vector<ir::UOp> buffers;
+    buffers.reserve(roots.size());
+    for (const ir::UOp& root : roots) {
+        ir::Ref buffer = attached(root.get(), home);
+        if (buffer == nullptr) buffer = attached(root.get(), device);
+        if (buffer == nullptr)
+            throw InternalError("realize left " + ir::describe(root.get()) + " without a value");
+        buffers.push_back(ir::UOp::share(buffer));
+    }
+    return buffers;
 }
 
 Stats stats() {

@@ -1,62 +1,73 @@
 #include "scan.h"
 
-#include <utility>
+#include <cstdint>
 
 #include <sinter/ir/error.h>
 #include <sinter/ir/ref_map.h>
 
 namespace sinter::runtime {
 
-Scan scan(std::span<const ir::Ref> roots) {
+Scan scan(std::span<const ir::Ref> roots, DeviceId home) {
     Scan result;
-    ir::RefMap<bool> met;
+    enum class Met : std::uint8_t { No, Constant, OverMemory };
+    ir::RefMap<Met> met;
     struct Frame {
         ir::Ref node;
         std::size_t next;
+        bool leaf, over_memory;
     };
     std::vector<Frame> stack;  // a graph may be as deep as it has nodes
     const auto enter = [&](ir::Ref node) {
-        if (bool& known = met[node]; !std::exchange(known, true)) stack.push_back({node, 0});
+        Met& known = met[node];
+        if (known != Met::No) {
+            if (known == Met::OverMemory && !stack.empty()) stack.back().over_memory = true;
+            return;
+        }
+        known = Met::Constant;
+        ir::Ref buffer = buffer_of(node, home);
+        Frame frame{node, 0, buffer != nullptr, node->is(ir::Op::Copy) || buffer == node};
+        if (buffer != node && node->attachment() != nullptr) {
+            frame.over_memory = static_cast<const Realized*>(node->attachment())->over_memory;
+            if (!frame.over_memory) result.met_realized_constants = true;
+        }
+        if (frame.leaf && frame.over_memory)
+            result.on[static_cast<std::size_t>(buffer->arg(1))] = true;
+        stack.push_back(frame);
     };
     for (ir::Ref root : roots) {
         enter(root);
         while (!stack.empty()) {
-            Frame& frame = stack.back();
-            ir::Ref node = frame.node;
-            const bool leaf = in_memory(node);
-            if (!leaf && frame.next < node->src().size()) {
-                enter(node->src(frame.next++));
+            Frame& top = stack.back();
+            if (!top.leaf && top.next < top.node->src().size()) {
+                enter(top.node->src(top.next++));
                 continue;
             }
+            const Frame frame = top;
             stack.pop_back();
-            result.nodes.push_back(node);
-            if (leaf)
-                result.on[static_cast<std::size_t>(buffer_of(node)->arg(1))] = true;
-            else if (node->is(ir::Op::Copy))
-                result.copies.push_back(node);
-            else if (node->is(ir::Op::Assign))
-                result.has_assign = true;
+            result.nodes.push_back(frame.node);
+            if (frame.over_memory) {
+                *met.find(frame.node) = Met::OverMemory;
+                if (!stack.empty()) stack.back().over_memory = true;
+            }
+            if (frame.leaf) continue;
+            if (frame.node->is(ir::Op::Copy)) result.copies.push_back(frame.node);
+            if (frame.node->is(ir::Op::Assign)) result.has_assign = true;
         }
+        result.over_memory.push_back(*met.find(root) == Met::OverMemory);
     }
     return result;
 }
 
 // What an assignment wrote over cannot be computed again.
-bool made_by_capture(ir::Ref node) {
+bool made_by_capture(ir::Ref node, ir::Ref buffer) {
     const Recorder& recorder = *current_recorder();
     return !recorder.refusal.empty() || node->is(ir::Op::Assign) ||
-           recorder.made.contains(buffer_of(node)->arg(0));
+           recorder.made.contains(buffer->arg(0));
 }
 
-ir::Ref buffer_of(ir::Ref node) {
-    return node->is(ir::Op::Buffer)
-               ? node
-               : static_cast<const Realized*>(node->attachment())->buffer.get();
-}
-
-const std::shared_ptr<Memory>& memory_behind(ir::Ref node) {
-    const ir::Attachment* storage = buffer_of(node)->attachment();
-    if (storage == nullptr) throw InternalError("no memory behind " + ir::describe(node));
+const std::shared_ptr<Memory>& memory_behind(ir::Ref buffer) {
+    const ir::Attachment* storage = buffer->attachment();
+    if (storage == nullptr) throw InternalError("no memory behind " + ir::describe(buffer));
     return static_cast<const Storage*>(storage)->memory;
 }
 
@@ -67,7 +78,7 @@ std::uint32_t owners_of(ir::Ref node) { return ir::UOp::share(node).use_count() 
 }  // namespace
 
 std::vector<bool> overwritable(const Scan& graph, std::span<const Root> roots,
-                               std::span<const ir::Ref> inputs) {
+                               std::span<const ir::Ref> inputs, DeviceId home) {
     struct Use {
         std::uint32_t owners = 0;  // that are accounted for
         bool needed = false;  // somebody may ask for it, or for something made of it, after the run
@@ -75,7 +86,7 @@ std::vector<bool> overwritable(const Scan& graph, std::span<const Root> roots,
     };
     ir::RefMap<Use> uses(graph.nodes.size());
     for (ir::Ref node : graph.nodes) {
-        if (in_memory(node)) continue;
+        if (in_memory(node, home)) continue;
         for (ir::Ref source : node->src()) ++uses[source].owners;
         if (node->is(ir::Op::Assign)) uses[node->src(0)].target = true;
     }
@@ -85,15 +96,15 @@ std::vector<bool> overwritable(const Scan& graph, std::span<const Root> roots,
         ir::Ref node = graph.nodes[i];
         Use& use = uses[node];
         use.needed = use.needed || owners_of(node) > use.owners;
-        if (!use.needed || in_memory(node)) continue;
+        if (!use.needed || in_memory(node, home)) continue;
         for (ir::Ref source : node->src()) uses[source].needed = true;
     }
     // A buffer may be there as itself or behind a realized node.
     ir::RefMap<Use> buffers(inputs.size());
     for (ir::Ref node : graph.nodes) {
-        if (!in_memory(node)) continue;
+        ir::Ref buffer = buffer_of(node, home);
+        if (buffer == nullptr) continue;
         const Use& use = *uses.find(node);
-        ir::Ref buffer = buffer_of(node);
         Use& all = buffers[buffer];
         all.target = all.target || use.target;
         all.needed = all.needed || use.needed || (node != buffer && owners_of(buffer) > 1) ||

@@ -82,8 +82,9 @@ private:
         std::vector<Frame> stack;
         const auto enter = [&](ir::Ref node) {
             if (positions_.contains(node)) return;
-            if (const auto* done = dynamic_cast<const Realized*>(node->attachment()))
-                finish(node, done->buffer);
+            const auto* done = dynamic_cast<const Realized*>(node->attachment());
+            if (ir::Ref buffer = done == nullptr ? nullptr : done->on(DeviceId::REF))
+                finish(node, ir::UOp::share(buffer));
             else
                 stack.push_back({node, 0});
         };

@@ -127,6 +127,42 @@ TEST_CASE("values move between devices") {
     expect(b * 2, {4, 6});
 }
 
+TEST_CASE("an expression of constants has no device of its own, wherever it was computed before") {
+    const Device cpu("CPU"), ref("REF");
+    const auto table = [] { return arange(4) * 2.0 + full({4}, 1.0); };
+    const auto device_computed_on = [&] {
+        Tensor t = table();
+        t.realize();
+        return t.device();
+    };
+    const DeviceGuard guard(cpu);
+    const Tensor kept = table();
+    expect(kept, {1, 3, 5, 7});  // in the CPU's memory
+    const Tensor there = Tensor({10.f, 20.f, 30.f, 40.f}).to(ref);
+    expect(there + table(), {11, 23, 35, 47});
+    CHECK(device_computed_on() == cpu);
+    {
+        const DeviceGuard other(ref);
+        expect(kept + Tensor({1.f, 1.f, 1.f, 1.f}), {2, 4, 6, 8});
+        CHECK(device_computed_on() == ref);
+        expect(kept, {1, 3, 5, 7});
+    }
+    expect(kept + there.to(cpu), {11, 23, 35, 47});
+    CHECK(device_computed_on() == cpu);
+
+    Tensor a = there * 2.0, b = table() * 3.0;
+    realize(a, b);  // together, where the first one's memory is
+    CHECK(b.device() == ref);
+    expect(b, {3, 9, 15, 21});
+
+    Tensor counted = zeros({2});
+    counted += 1.0;
+    const Tensor before = counted;
+    expect(before, {1, 1});
+    const DeviceGuard other(ref);
+    expect(before + Tensor({1.f, 2.f}), {2, 3});
+}
+
 TEST_CASE("elements are read back as any type") {
     for_each_device([] {
         const Tensor x({1.7f, -300.f, NAN});

@@ -45,7 +45,7 @@ TEST_CASE("a result does not share memory with the buffers it came from") {
 
 TEST_CASE("a realized node counts as its buffer") {
     const ir::UOp x = vec(f32, {1, 2}), y = ir::unary(Op::Neg, x);
-    y->attach(std::make_unique<runtime::Realized>(vec(f32, {7, 8})));
+    y->attach(std::make_unique<runtime::Realized>(vec(f32, {7, 8}), true));
     CHECK(ref(y) == "7 8");
     CHECK(ref(ir::binary(Op::Add, y, x)) == "8 10");
 }

@@ -1,6 +1,7 @@
 #pragma once
 // Running graphs: the one entry through which values come to be.
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -59,28 +60,45 @@ public:
 };
 
 /// Attachment of any other node once its value is in memory: the Buffer node that holds it, of the
-/// same shape.
+/// same shape. A graph over memory is computed where that is; one that is not (made of constants,
+/// indices and Binds alone) on any device, and equal ones are one node whichever they were meant
+/// for: it has a Buffer for each device that it was computed on.
 class Realized final : public ir::Attachment {
 public:
-    explicit Realized(ir::UOp node) : buffer(std::move(node)) {}
-    const ir::UOp buffer;
+    Realized(ir::UOp node, bool has_device) : over_memory(has_device), buffer_(std::move(node)) {}
+    ~Realized() override;
+    /// The Buffer; null for a graph that is not over memory and was not computed on `home`.
+    ir::Ref on(DeviceId home) const;
+    /// Takes the Buffer, of a graph that is not over memory, unless there is one on its device.
+    void add(const ir::UOp& other);
+    /// The first Buffer, and the attachment that has the next one.
+    const ir::UOp& buffer() const { return buffer_; }
+    const Realized* next() const { return next_.load(std::memory_order_acquire); }
+
+    const bool over_memory;
+
+private:
+    const ir::UOp buffer_;
+    std::atomic<Realized*> next_{nullptr};
 };
 
 /// A new Buffer over `memory`, which has room for the shape.
 ir::UOp make_buffer(DType dtype, std::span<const std::int64_t> shape,
                     std::shared_ptr<Memory> memory);
-/// The Buffer of a realized node (or the node itself if it is one); null if it is not realized.
+/// The Buffer of a realized node (or the node itself if it is one); null if it is not realized, on
+/// default_device() if it is not over memory.
 ir::UOp realized(const ir::UOp& node);
 
 /// Computes all `roots` together on the device of their buffers (default_device() if there are
-/// none), so that afterwards realized(root) holds. Throws IndexError, OutOfMemoryError,
-/// DeviceError, …; what was realized before stays valid. Any number of threads may call it.
+/// none), and gives the Buffer of each. Throws IndexError, OutOfMemoryError, DeviceError, …; what
+/// was realized before stays valid. Any number of threads may call it.
 ///
 /// `replaced`, if given, says by root how many handles of it besides those in `roots` the caller
-/// replaces by realized(root) afterwards; and that the handles in `roots` go too. Only where that
-/// leaves nobody who could ask for what the target of an Assign held, now or by way of a gradient,
-/// is the target's memory written in place.
-void realize(std::span<const ir::UOp> roots, std::span<const std::uint32_t> replaced = {});
+/// replaces by the root's Buffer afterwards; and that the handles in `roots` go too. Only where
+/// that leaves nobody who could ask for what the target of an Assign held, now or by way of a
+/// gradient, is the target's memory written in place.
+std::vector<ir::UOp> realize(std::span<const ir::UOp> roots,
+                             std::span<const std::uint32_t> replaced = {});
 
 /// The storage of a Buffer node. Throws InternalError for other nodes.
 const Memory& memory_of(const ir::UOp& buffer);

@@ -2,6 +2,7 @@
 
 #include <linux/futex.h>
 #include <pthread.h>
+#include <sched.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -76,6 +77,51 @@ private:
 
 thread_local bool inside_loop = false;
 
+// Where there is a thread for each CPU, each worker keeps to one of its own, and the one left over
+// is the caller's: woken together with others, threads may otherwise share a CPU for many loops
+// while another is idle. The caller runs where it likes; the worker whose CPU it turns up on goes
+// to the one that is free.
+class Places {
+public:
+    explicit Places(int threads) {
+        cpu_set_t allowed;
+        if (sched_getaffinity(0, sizeof allowed, &allowed) != 0 || CPU_COUNT(&allowed) != threads)
+            return;
+        for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+            slot_.push_back(-1);
+            if (!CPU_ISSET(cpu, &allowed)) continue;
+            slot_[static_cast<std::size_t>(cpu)] = static_cast<int>(cpu_.size());
+            cpu_.push_back(cpu);
+        }
+    }
+
+    // To be called by the thread that is about to share a loop.
+    void make_way(std::vector<std::thread>& workers) {
+        const int here = cpu_.empty() ? -1 : sched_getcpu();
+        if (here < 0 || here >= CPU_SETSIZE) return;
+        const int held_by = slot_[static_cast<std::size_t>(here)];
+        if (held_by <= 0) return;
+        std::swap(cpu_[0], cpu_[static_cast<std::size_t>(held_by)]);
+        for (const int slot : {0, held_by})
+            slot_[static_cast<std::size_t>(cpu_[static_cast<std::size_t>(slot)])] = slot;
+        if (held_by <= static_cast<int>(workers.size()))
+            place(workers[static_cast<std::size_t>(held_by) - 1], held_by);
+    }
+
+    // A failure leaves the thread where the system puts it.
+    void place(std::thread& worker, int slot) {
+        if (cpu_.empty()) return;
+        cpu_set_t one;
+        CPU_ZERO(&one);
+        CPU_SET(cpu_[static_cast<std::size_t>(slot)], &one);
+        pthread_setaffinity_np(worker.native_handle(), sizeof one, &one);
+    }
+
+private:
+    std::vector<int> cpu_;   // by thread; 0 is the caller. Empty: threads are not placed
+    std::vector<int> slot_;  // by CPU, the thread that it is for, or -1
+};
+
 }  // namespace
 
 struct ThreadPool::State {
@@ -89,12 +135,15 @@ struct ThreadPool::State {
     bool spin = true;
 
     std::mutex in_use;  // held by the thread whose loop runs
+    Places places;
     std::vector<std::thread> workers;
     std::vector<std::exception_ptr> failures;  // by thread
+
+    explicit State(int threads) : places(threads) {}
 };
 
 ThreadPool::ThreadPool(int threads)
-    : threads_(std::max(threads, 1)), state_(std::make_unique<State>()) {
+    : threads_(std::max(threads, 1)), state_(std::make_unique<State>(threads_)) {
     // A spinner that has no CPU of its own keeps the one it waits for from running.
     state_->spin = threads_ <= usable_cpus();
     state_->failures.resize(static_cast<std::size_t>(threads_));
@@ -144,6 +193,7 @@ void ThreadPool::run(std::int64_t trips, Task task) {
         }
         inside_loop = false;
     };
+    state.places.make_way(state.workers);
     for (int thread = static_cast<int>(state.workers.size()) + 1; thread < threads_; ++thread) {
         // Rounds are numbered by the pool, so a thread started late must not take the one before
         // for its own.
@@ -158,6 +208,7 @@ void ThreadPool::run(std::int64_t trips, Task task) {
         };
         try {
             state.workers.emplace_back(worker);
+            state.places.place(state.workers.back(), thread);
         } catch (const std::system_error&) {
             // The system has no thread to give: this loop runs here, the next tries again.
             task.call(task.body, 0, trips, 0);

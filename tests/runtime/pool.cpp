@@ -1,8 +1,10 @@
 #include <doctest/doctest.h>
 
+#include <sched.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <stdexcept>
@@ -29,6 +31,28 @@ TEST_CASE("every trip of a loop runs exactly once, in disjoint pieces") {
             CHECK(runs == std::vector<int>(static_cast<std::size_t>(trips), 1));
         }
     }
+}
+
+TEST_CASE("with a thread for each CPU, no two threads share one wherever the caller is") {
+    cpu_set_t allowed;
+    REQUIRE(sched_getaffinity(0, sizeof allowed, &allowed) == 0);
+    ThreadPool pool(CPU_COUNT(&allowed));
+    for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+        if (!CPU_ISSET(cpu, &allowed)) continue;
+        cpu_set_t here;
+        CPU_ZERO(&here);
+        CPU_SET(cpu, &here);
+        REQUIRE(sched_setaffinity(0, sizeof here, &here) == 0);
+        std::vector<int> used(static_cast<std::size_t>(pool.threads()), -1);
+        pool.parallel_for(pool.threads(), [&](std::int64_t, std::int64_t, int thread) {
+            used[static_cast<std::size_t>(thread)] = sched_getcpu();
+        });
+        CHECK(used[0] == cpu);
+        std::ranges::sort(used);
+        CHECK(std::ranges::adjacent_find(used) == used.end());
+        CHECK(used.front() >= 0);
+    }
+    REQUIRE(sched_setaffinity(0, sizeof allowed, &allowed) == 0);
 }
 
 TEST_CASE("what a loop wrote is there for the caller and for the next loop") {

@@ -10,8 +10,9 @@
 namespace sinter::runtime {
 
 /// Persistent threads that share loops with the thread that calls. Between loops they spin for
-/// about 100 µs, so that the next loop starts within a microsecond, then sleep. Floating-point
-/// modes are left as the process has them (IEEE).
+/// about 100 µs, so that the next loop starts within a microsecond, then sleep. Where there is a
+/// thread for each CPU the process may use, each started one keeps to a CPU that the caller is not
+/// on. Floating-point modes are left as the process has them (IEEE).
 class ThreadPool {
 public:
     /// `threads` counts the caller: threads - 1 are started, at the first loop that needs them.

@@ -5,33 +5,9 @@
 #include <sinter/runtime/realize.h>
 
 namespace sinter {
-namespace {
-
-// The chain of calls of this thread: Call pushes and pops.
-thread_local const Call* current = nullptr;
-
-}  // namespace
-
-Call::Call(std::string_view op, const Where& where) : op_(op), where_(where), outer_(current) {
-    current = this;
-}
-
-Call::~Call() { current = outer_; }
-
-const Call* Call::outermost() {
-    const Call* call = current;
-    while (call != nullptr && call->outer_ != nullptr) call = call->outer_;
-    return call;
-}
-
-std::string message_of_call(const std::string& message) {
-    const Call* call = Call::outermost();
-    if (call == nullptr) return message;
-    return at(call->where()) + std::string(call->op()) + ": " + message;
-}
 
 UOp Call::node(const Tensor& x) {
-    UOp node = x.node(where_);
+    UOp node = x.node(where());
     std::int64_t device = x.device_hint();
     if (device >= 0) {
         if (device_ >= 0 && device != device_)

@@ -7,25 +7,22 @@
 #include <string>
 #include <string_view>
 
+#include <sinter/called.h>
 #include <sinter/ir/error.h>
 #include <sinter/ir/uop.h>
 #include <sinter/tensor.h>
 
 namespace sinter {
 
+using detail::fail;
 using ir::UOp;
 using Ints = std::span<const std::int64_t>;
 
-/// The op that a user called, for as long as it builds its graph. Ops made of other ops nest;
-/// errors speak of the outermost, which is the one in the user's line. The innermost is known a
-/// thread.
-class Call {
+/// The op that a user called, for as long as it builds its graph. Ops made of other ops nest.
+class Call : public Called {
 public:
-    Call(std::string_view op, const Where& where);
-    Call(std::string_view op, const Arg& x) : Call(op, x.where()) {}
-    ~Call();
-    Call(const Call&) = delete;
-    Call& operator=(const Call&) = delete;
+    using Called::Called;
+    Call(std::string_view op, const Arg& x) : Called(op, x.where()) {}
 
     /// The operand's node; a number is a scalar constant of its own dtype. Operands of one call
     /// must share a device.
@@ -38,25 +35,9 @@ public:
     Tensor wrap_on(UOp node, std::int64_t device) const { return Tensor(std::move(node), device); }
     std::int64_t device() const { return device_; }
 
-    /// The outermost call of this thread, or null.
-    static const Call* outermost();
-    std::string_view op() const { return op_; }
-    const Where& where() const { return where_; }
-
 private:
-    std::string_view op_;
-    Where where_;
-    const Call* outer_;
     std::int64_t device_ = -1;
 };
-
-/// "file:line: op: message" of the outermost call.
-std::string message_of_call(const std::string& message);
-
-template <class E>
-[[noreturn]] void fail(const std::string& message) {
-    throw E(message_of_call(message));
-}
 
 // --- words for messages
 std::string text(Ints sizes);    ///< [2, 3]

@@ -121,8 +121,8 @@ Tensor conv(std::string_view op, std::size_t n, const Arg& x, const Tensor& weig
             const Tensor& bias, const ConvOptions& options) {
     Call call(op, x);
     const Operands o = operands(call, n, x, weight, bias, options.groups);
-    const Shape stride = per_axis("stride", options.stride, n, 1);
-    const Shape dilation = per_axis("dilation", options.dilation, n, 1);
+    const Shape stride = options.stride.checked("stride", n, 1);
+    const Shape dilation = options.dilation.checked("dilation", n, 1);
     const std::int64_t out = o.weight->shape()[0], each = o.channels / o.groups;
     if (o.weight->shape()[1] != each)
         fail<ShapeError>("x has " + text(o.channels) + " channels in " + text(o.groups) +
@@ -139,18 +139,14 @@ Tensor conv(std::string_view op, std::size_t n, const Arg& x, const Tensor& weig
             before.push_back(total / 2);
             after.push_back(total - total / 2);
         }
-    } else if (options.padding.values().size() == 2 * n && n > 1) {
-        const Shape both = per_axis("padding", options.padding, 2 * n, 0);
+    } else if (options.padding.values().size() == 2 * n) {
+        const Shape both = options.padding.checked("padding", 2 * n, 0);
         for (std::size_t d = 0; d < n; ++d) {
             before.push_back(both[2 * d]);
             after.push_back(both[2 * d + 1]);
         }
-    } else if (n == 1 && options.padding.values().size() == 2) {
-        const Shape both = per_axis("padding", options.padding, 2, 0);
-        before = {both[0]};
-        after = {both[1]};
     } else {
-        before = after = per_axis("padding", options.padding, n, 0);
+        before = after = options.padding.checked("padding", n, 0);
     }
     const UOp y = correlate(pad_spatial(o.x, before, after), o.weight, o.groups, stride, dilation);
     return finish(call, o, y, out);
@@ -211,10 +207,10 @@ Tensor conv_transpose(std::string_view op, std::size_t n, const Arg& x, const Te
                       const Tensor& bias, const ConvTransposeOptions& options) {
     Call call(op, x);
     const Operands o = operands(call, n, x, weight, bias, options.groups);
-    const Shape stride = per_axis("stride", options.stride, n, 1);
-    const Shape dilation = per_axis("dilation", options.dilation, n, 1);
-    const Shape padding = per_axis("padding", options.padding, n, 0);
-    const Shape extra = per_axis("output_padding", options.output_padding, n, 0);
+    const Shape stride = options.stride.checked("stride", n, 1);
+    const Shape dilation = options.dilation.checked("dilation", n, 1);
+    const Shape padding = options.padding.checked("padding", n, 0);
+    const Shape extra = options.output_padding.checked("output_padding", n, 0);
     if (o.weight->shape()[0] != o.channels)
         fail<ShapeError>("x has " + text(o.channels) + " channels, so the weight must be [" +
                          text(o.channels) + ", out / groups, ...], got " + text(o.weight));

@@ -34,10 +34,10 @@ std::vector<Span> spans(const UOp& x, std::size_t first, const PerAxis& kernel,
                         const std::optional<PerAxis>& stride, const PerAxis& padding,
                         const PerAxis& dilation, bool ceil_mode) {
     const std::size_t n = x->rank() - first;
-    const Shape sizes = per_axis("kernel", kernel, n, 1);
-    const Shape steps = stride ? per_axis("stride", *stride, n, 1) : sizes;
-    const Shape pads = per_axis("padding", padding, n, 0);
-    const Shape gaps = per_axis("dilation", dilation, n, 1);
+    const Shape sizes = kernel.checked("kernel", n, 1);
+    const Shape steps = stride ? stride->checked("stride", n, 1) : sizes;
+    const Shape pads = padding.checked("padding", n, 0);
+    const Shape gaps = dilation.checked("dilation", n, 1);
     std::vector<Span> out;
     for (std::size_t d = 0; d < n; ++d) {
         Span s{x->shape()[first + d], sizes[d], steps[d], pads[d], gaps[d]};
@@ -185,7 +185,7 @@ Tensor adaptive(std::string_view op, std::size_t n, const Arg& x, const PerAxis&
     Call call(op, x);
     const UOp value = average ? call.float_node(x) : call.node(x);
     const std::size_t first = leading_axes(value, n);
-    const Shape sizes = per_axis("output size", out, n, 0);
+    const Shape sizes = out.checked("output size", n, 0);
     UOp y = average ? ir::cast(value, accumulator_type(value->dtype())) : value;
     for (std::size_t d = 0; d < n; ++d) {
         if (y->shape()[first + d] == 0 && sizes[d] != 0)

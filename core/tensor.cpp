@@ -16,8 +16,6 @@ namespace sinter {
 
 static_assert(sizeof(UOp) == sizeof(void*) && alignof(UOp) <= alignof(void*));
 
-std::string to_string(const Shape& shape) { return text(shape); }
-
 // --- the handle
 
 UOp& Tensor::handle() { return *std::launder(reinterpret_cast<UOp*>(storage_)); }

@@ -2,11 +2,14 @@
 
 #include <cmath>
 
+#include "check.h"
+
 namespace sinter::nn::init {
 
-Fans fans(const Shape& weight) {
+Fans fans(const Shape& weight, Where where) {
+    const Called call("fans", where);
     if (weight.size() < 2) {
-        throw ShapeError("init: a weight of shape " + to_string(weight) +
+        fail<ShapeError>("a weight of shape " + to_string(weight) +
                          " has no fan in and fan out; it needs two axes at least");
     }
     std::int64_t kernel = 1;
@@ -32,21 +35,26 @@ double kaiming_deviation(const Shape& shape, double slope) {
 
 }  // namespace
 
-Tensor xavier_uniform(const Shape& shape, double gain, const RandomOptions& options) {
+Tensor xavier_uniform(const Shape& shape, double gain, const RandomOptions& options, Where where) {
+    const Called call("xavier_uniform", where);
     const double bound = bound_of(xavier_deviation(shape, gain));
     return uniform(shape, -bound, bound, options);
 }
 
-Tensor xavier_normal(const Shape& shape, double gain, const RandomOptions& options) {
+Tensor xavier_normal(const Shape& shape, double gain, const RandomOptions& options, Where where) {
+    const Called call("xavier_normal", where);
     return normal(shape, 0, xavier_deviation(shape, gain), options);
 }
 
-Tensor kaiming_uniform(const Shape& shape, double slope, const RandomOptions& options) {
+Tensor kaiming_uniform(const Shape& shape, double slope, const RandomOptions& options,
+                       Where where) {
+    const Called call("kaiming_uniform", where);
     const double bound = bound_of(kaiming_deviation(shape, slope));
     return uniform(shape, -bound, bound, options);
 }
 
-Tensor kaiming_normal(const Shape& shape, double slope, const RandomOptions& options) {
+Tensor kaiming_normal(const Shape& shape, double slope, const RandomOptions& options, Where where) {
+    const Called call("kaiming_normal", where);
     return normal(shape, 0, kaiming_deviation(shape, slope), options);
 }
 

@@ -17,9 +17,10 @@ namespace sinter::nn {
 
 // --- Linear
 
-Linear::Linear(std::int64_t in, std::int64_t out, const LinearOptions& options) {
-    require_positive("Linear", "input features", in);
-    require_positive("Linear", "output features", out);
+Linear::Linear(std::int64_t in, std::int64_t out, const LinearOptions& options, Where where) {
+    const Called call("Linear", where);
+    require_positive("input features", in);
+    require_positive("output features", out);
     // PyTorch's Kaiming draw with slope sqrt(5) comes to this bound, for weight and bias.
     const double bound = 1 / std::sqrt(static_cast<double>(in));
     weight = uniform({out, in}, -bound, bound);
@@ -30,53 +31,61 @@ Linear::Linear(std::int64_t in, std::int64_t out, const LinearOptions& options) 
 }
 
 Tensor Linear::operator()(const Tensor& x, Where where) const {
+    const Called call("Linear", where);
     if (x.ndim() == 0 || x.size(-1) != weight.size(1)) {
-        throw ShapeError(at(where) + "Linear: takes [..., " + std::to_string(weight.size(1)) +
-                         "], got " + to_string(x.shape()));
+        fail<ShapeError>("takes [..., " + std::to_string(weight.size(1)) + "], got " +
+                         to_string(x.shape()));
     }
-    const Tensor y = matmul(Arg(x, where), weight.transpose());
+    const Tensor y = matmul(x, weight.transpose());
     return bias.defined() ? y + bias : y;
 }
 
 // --- Embedding
 
-Embedding::Embedding(std::int64_t count, std::int64_t size, const EmbeddingOptions& options)
+Embedding::Embedding(std::int64_t count, std::int64_t size, const EmbeddingOptions& options,
+                     Where where)
     : padding_(options.padding) {
-    require_positive("Embedding", "rows", count);
-    require_positive("Embedding", "numbers a row", size);
+    const Called call("Embedding", where);
+    require_positive("rows", count);
+    require_positive("numbers a row", size);
     if (padding_ && *padding_ < 0) *padding_ += count;
-    if (padding_ && (*padding_ < 0 || *padding_ >= count)) {
-        throw ValueError("Embedding: the padding row is not one of the " + std::to_string(count));
-    }
+    require(!padding_ || (*padding_ >= 0 && *padding_ < count),
+            "the padding row " + std::to_string(options.padding.value_or(0)) +
+                " is not one of the " + std::to_string(count));
     weight = randn({count, size});
-    if (padding_) weight = where(arange(count).unsqueeze(1) == *padding_, 0, weight);
+    if (padding_) weight = sinter::where(arange(count).unsqueeze(1) == *padding_, 0, weight);
     add("weight", weight);
 }
 
 Tensor Embedding::operator()(const Tensor& indices, Where where) const {
-    if (!padding_) return embedding(Arg(indices, where), weight);
+    const Called call("Embedding", where);
+    if (!padding_) return embedding(indices, weight);
     const Tensor padding = arange(weight.size(0)).unsqueeze(1) == *padding_;
-    return embedding(Arg(indices, where), sinter::where(padding, weight.detach(), weight));
+    return embedding(indices, sinter::where(padding, weight.detach(), weight));
 }
 
 // --- Dropout
 
-Dropout::Dropout(double p) : p_(p) {
-    if (!(p >= 0 && p <= 1)) {
-        throw ValueError("Dropout: p is a probability, got " + std::to_string(p));
-    }
+Dropout::Dropout(double p, Where where) : p_(p) {
+    const Called call("Dropout", where);
+    require(p >= 0 && p <= 1, "p is a probability, got " + std::to_string(p));
 }
 
 Tensor Dropout::operator()(const Tensor& x, Where where) const {
-    return dropout(Arg(x, where), p_, training());
+    const Called call("Dropout", where);
+    return dropout(x, p_, training());
 }
 
 // --- LayerNorm
 
-LayerNorm::LayerNorm(const Shape& shape, const LayerNormOptions& options)
+LayerNorm::LayerNorm(const Shape& shape, const LayerNormOptions& options, Where where)
     : shape_(shape), eps_(options.eps) {
-    if (shape.empty()) throw ShapeError("LayerNorm: needs the sizes of one axis at least");
-    for (const std::int64_t size : shape) require_positive("LayerNorm", "elements an axis", size);
+    const Called call("LayerNorm", where);
+    if (shape.empty()) fail<ShapeError>("needs the sizes of one axis at least, got []");
+    for (const std::int64_t size : shape) {
+        require(size > 0, "sizes must be positive, got " + to_string(shape));
+    }
+    require_not_negative("eps", eps_);
     if (!options.affine) return;
     weight = ones(shape);
     add("weight", weight);
@@ -86,12 +95,13 @@ LayerNorm::LayerNorm(const Shape& shape, const LayerNormOptions& options)
 }
 
 Tensor LayerNorm::operator()(const Tensor& x, Where where) const {
+    const Called call("LayerNorm", where);
     const Shape shape = x.shape();
     const bool fits =
         shape.size() >= shape_.size() && std::equal(shape_.rbegin(), shape_.rend(), shape.rbegin());
     if (!fits) {
-        throw ShapeError(at(where) + "LayerNorm: the last axes must be " + to_string(shape_) +
-                         ", got " + to_string(shape));
+        fail<ShapeError>("the last axes must be " + to_string(shape_) + ", got " +
+                         to_string(shape));
     }
     std::vector<std::int64_t> axes;
     for (std::size_t d = shape.size() - shape_.size(); d < shape.size(); ++d) {
@@ -108,13 +118,17 @@ Tensor LayerNorm::operator()(const Tensor& x, Where where) const {
 // --- BatchNorm
 
 BatchNorm::BatchNorm(const char* name, std::int64_t channels, std::size_t min_rank,
-                     std::size_t max_rank, const BatchNormOptions& options)
+                     std::size_t max_rank, const BatchNormOptions& options, const Where& where)
     : name_(name),
       channels_(channels),
       min_rank_(min_rank),
       max_rank_(max_rank),
       options_(options) {
-    require_positive(name, "channels", channels);
+    const Called call(name, where);
+    require_positive("channels", channels);
+    require_not_negative("eps", options.eps);
+    require(!options.momentum || (*options.momentum >= 0 && *options.momentum <= 1),
+            "momentum is a share, 0 to 1, got " + std::to_string(options.momentum.value_or(0)));
     if (options.affine) {
         weight = ones({channels});
         bias = zeros({channels});
@@ -143,9 +157,10 @@ void BatchNorm::track(const Tensor& mean, const Tensor& var, std::int64_t count)
 }
 
 Tensor BatchNorm::forward(const Tensor& x, const Where& where) const {
+    const Called call(name_, where);
     const Shape shape = x.shape();
     if (shape.size() < min_rank_ || shape.size() > max_rank_ || shape[1] != channels_) {
-        throw ShapeError(at(where) + name_ + ": takes " + std::to_string(min_rank_) +
+        fail<ShapeError>("takes " + std::to_string(min_rank_) +
                          (min_rank_ == max_rank_ ? "" : " to " + std::to_string(max_rank_)) +
                          " axes with " + std::to_string(channels_) + " channels on axis 1, got " +
                          to_string(shape));
@@ -157,8 +172,7 @@ Tensor BatchNorm::forward(const Tensor& x, const Where& where) const {
     if (training() || !options_.track) {
         const std::int64_t count = channels_ == 0 ? 0 : x.numel() / channels_;
         if (training() && count < 2) {
-            throw ValueError(at(where) + name_ +
-                             ": training needs more than one value a channel, got " +
+            fail<ValueError>("training needs more than one value a channel, got " +
                              to_string(shape));
         }
         std::vector<std::int64_t> axes{0};

@@ -6,28 +6,21 @@
 #include <numeric>
 #include <string>
 
-#include <sinter/ir/error.h>
-
+#include "check.h"
 #include "random_bits.h"
 
 namespace sinter::nn {
 
 namespace {
 
-void check(const LoaderOptions& options, std::size_t values, std::size_t sample_size,
-           std::size_t labels) {
-    if (options.batch < 1) {
-        throw ValueError("DataLoader: batch is " + std::to_string(options.batch) +
-                         "; needs at least 1");
-    }
-    if (values != sample_size * labels) {
-        throw ValueError("DataLoader: " + std::to_string(values) + " values are not " +
-                         std::to_string(labels) + " samples (one a label) of " +
-                         std::to_string(sample_size) + " each");
-    }
-    if (labels > std::numeric_limits<std::uint32_t>::max()) {
-        throw ValueError("DataLoader: more than 2^32 samples");
-    }
+void check(const LoaderOptions& options, std::size_t values, const Shape& sample,
+           std::size_t sample_size, std::size_t labels, const Where& where) {
+    const Called call("DataLoader", where);
+    require(options.batch >= 1, "batch is " + std::to_string(options.batch) + "; needs at least 1");
+    require(values == sample_size * labels, std::to_string(values) + " values are not " +
+                                                std::to_string(labels) +
+                                                " samples (one a label) of " + to_string(sample));
+    require(labels <= std::numeric_limits<std::uint32_t>::max(), "more than 2^32 samples");
 }
 
 std::size_t product(const Shape& shape) {
@@ -37,13 +30,14 @@ std::size_t product(const Shape& shape) {
 
 }  // namespace
 
-DataLoader::DataLoader(const ImageSet& images, const LoaderOptions& options, PixelScale scale)
+DataLoader::DataLoader(const ImageSet& images, const LoaderOptions& options, PixelScale scale,
+                       Where where)
     : pixels_(images.pixels),
       sample_shape_{1, images.height, images.width},
       sample_size_(product(sample_shape_)),
       labels_(images.labels.begin(), images.labels.end()),
       options_(options) {
-    check(options_, pixels_.size(), sample_size_, labels_.size());
+    check(options_, pixels_.size(), sample_shape_, sample_size_, labels_.size(), where);
     for (int pixel = 0; pixel < 256; ++pixel) {
         of_pixel_.push_back((static_cast<float>(pixel) / 255.f - scale.mean) / scale.std);
     }
@@ -51,13 +45,13 @@ DataLoader::DataLoader(const ImageSet& images, const LoaderOptions& options, Pix
 }
 
 DataLoader::DataLoader(std::vector<float> samples, const Shape& sample_shape,
-                       std::vector<std::int32_t> labels, const LoaderOptions& options)
+                       std::vector<std::int32_t> labels, const LoaderOptions& options, Where where)
     : samples_(std::move(samples)),
       sample_shape_(sample_shape),
       sample_size_(product(sample_shape_)),
       labels_(std::move(labels)),
       options_(options) {
-    check(options_, samples_.size(), sample_size_, labels_.size());
+    check(options_, samples_.size(), sample_shape_, sample_size_, labels_.size(), where);
     start_epoch(0);
 }
 

@@ -6,6 +6,9 @@
 
 #include <sinter/elementwise.h>
 #include <sinter/jit.h>
+#include <sinter/nn/sequential.h>
+
+#include "check.h"
 
 namespace sinter::nn {
 namespace {
@@ -21,29 +24,27 @@ std::string joined(const std::vector<std::string>& names) {
 
 }  // namespace
 
-void Module::add(std::string name, void* member, Part part) {
-    if (name.empty() || name.find('.') != std::string::npos) {
-        throw ValueError("Module::add: \"" + name +
-                         "\" is no name of a part; it may not be empty or have a dot");
-    }
-    if (std::ranges::find(entries_, name, &Entry::name) != entries_.end()) {
-        throw ValueError("Module::add: there is a part named \"" + name + "\" already");
-    }
+void Module::add(std::string name, void* member, Part part, const Where& where) {
+    const Called call("Module::add", where);
+    require(!name.empty() && name.find('.') == std::string::npos,
+            "\"" + name + "\" is no name of a part; it may not be empty or have a dot");
+    require(std::ranges::find(entries_, name, &Entry::name) == entries_.end(),
+            "there is a part named \"" + name + "\" already");
     const auto place = static_cast<std::byte*>(member) - reinterpret_cast<std::byte*>(this);
     entries_.push_back({std::move(name), place, part});
 }
 
-void Module::add(std::string name, Tensor& parameter) {
-    parameter.requires_grad(true);
-    add(std::move(name), static_cast<void*>(&parameter), Part::Parameter);
+void Module::add(std::string name, Tensor& parameter, Where where) {
+    parameter.requires_grad(true, where);
+    add(std::move(name), static_cast<void*>(&parameter), Part::Parameter, where);
 }
 
-void Module::add_buffer(std::string name, Tensor& buffer) {
-    add(std::move(name), static_cast<void*>(&buffer), Part::Buffer);
+void Module::add_buffer(std::string name, Tensor& buffer, Where where) {
+    add(std::move(name), static_cast<void*>(&buffer), Part::Buffer, where);
 }
 
-void Module::add(std::string name, Module& child) {
-    add(std::move(name), static_cast<void*>(&child), Part::Child);
+void Module::add(std::string name, Module& child, Where where) {
+    add(std::move(name), static_cast<void*>(&child), Part::Child, where);
 }
 
 std::vector<NamedModule> Module::children() {
@@ -132,6 +133,7 @@ StateDict Module::state_dict() const {
 }
 
 void Module::load_state_dict(const StateDict& state, bool strict, Where where) {
+    const Called call("load_state_dict", where);
     std::unordered_map<std::string, const Tensor*> given;
     for (const auto& [name, value] : state) given.emplace(name, &value);
     std::vector<std::pair<Tensor*, const Tensor*>> copies;
@@ -144,9 +146,8 @@ void Module::load_state_dict(const StateDict& state, bool strict, Where where) {
         }
         const Tensor& value = *found->second;
         if (value.shape() != mine.tensor->shape()) {
-            throw ShapeError(at(where) + "load_state_dict: " + mine.name + " has shape " +
-                             to_string(mine.tensor->shape()) + " here and " +
-                             to_string(value.shape()) + " in the state");
+            fail<ShapeError>(mine.name + " has shape " + to_string(mine.tensor->shape()) +
+                             " here and " + to_string(value.shape()) + " in the state");
         }
         copies.emplace_back(mine.tensor, &value);
         given.erase(found);
@@ -156,8 +157,7 @@ void Module::load_state_dict(const StateDict& state, bool strict, Where where) {
         for (const auto& [name, value] : state) {
             if (given.contains(name)) unknown.push_back(name);
         }
-        throw ValueError(at(where) + "load_state_dict: " +
-                         (missing.empty() ? "" : "the state lacks " + joined(missing)) +
+        fail<ValueError>((missing.empty() ? "" : "the state lacks " + joined(missing)) +
                          (missing.empty() || unknown.empty() ? "" : "; ") +
                          (unknown.empty() ? "" : "no part is named " + joined(unknown)) +
                          "; pass strict = false to load what fits");
@@ -185,6 +185,15 @@ void Module::to(Device device) {
         *named.tensor = named.tensor->to(device).detach();
         named.tensor->requires_grad(trained);
     }
+}
+
+std::size_t At::checked(std::size_t size) const {
+    const Called call("ModuleList", where_);
+    if (i_ < 0 || static_cast<std::size_t>(i_) >= size) {
+        fail<IndexError>("module " + std::to_string(i_) + " is outside the " +
+                         std::to_string(size) + " there are");
+    }
+    return static_cast<std::size_t>(i_);
 }
 
 }  // namespace sinter::nn

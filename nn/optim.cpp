@@ -10,12 +10,10 @@
 #include <sinter/jit.h>
 #include <sinter/movement.h>
 
+#include "check.h"
+
 namespace sinter::nn {
 namespace {
-
-void require(bool holds, const char* optimizer, const std::string& what) {
-    if (!holds) throw ValueError(std::string(optimizer) + ": " + what);
-}
 
 /// A scalar of the host, in the dtype of what it is used with.
 Tensor beside(const Tensor& scalar, const Tensor& x) { return cast(scalar, x.dtype()); }
@@ -29,14 +27,18 @@ Tensor zero_memory(const Tensor& p) {
 
 }  // namespace
 
-Optimizer::Optimizer(const Parameters& parameters, double lr, std::size_t states)
+Optimizer::Optimizer(const char* name, const Parameters& parameters, double lr, std::size_t states,
+                     const Where& where)
     : parameters_(parameters), clock_(std::make_shared<Clock>(lr, 0)) {
-    if (parameters_.empty()) throw ValueError("optimizer: there are no parameters to train");
+    const Called call(name, where);
+    require(!parameters_.empty(), "there are no parameters to train");
+    require_not_negative("lr", lr);
     std::vector<Tensor*> all(parameters_.begin(), parameters_.end());
     for (Tensor* p : parameters_) {
         if (!is_float(p->dtype())) {
-            throw DTypeError("optimizer: a parameter of shape " + to_string(p->shape()) + " is " +
-                             std::string(name(p->dtype())) + "; only floats can be trained");
+            fail<DTypeError>("a parameter of shape " + to_string(p->shape()) + " is " +
+                             std::string(sinter::name(p->dtype())) +
+                             "; only floats can be trained");
         }
         p->requires_grad(true);  // which gives it memory of its own
         std::vector<Tensor>& state = state_.emplace_back();
@@ -51,19 +53,30 @@ std::vector<Tensor> Optimizer::gradients_of(const Tensor& loss, Where where) con
     std::vector<Tensor> gradients =
         gradient(loss, std::span<const Tensor>(values), {.allow_unused = true}, where);
     if (std::ranges::none_of(gradients, &Tensor::defined)) {
-        throw ValueError(at(where) + "step: none of the parameters reaches the loss");
+        fail<ValueError>("none of the parameters reaches the loss");
     }
     return gradients;
 }
 
+void Optimizer::set_lr(double lr, Where where) {
+    const Called call("set_lr", where);
+    require_not_negative("lr", lr);
+    clock_->lr = lr;
+}
+
 void Optimizer::step(const Tensor& loss, Where where) {
+    const Called call("step", where);
     Tensor value = loss;  // a copy: the loss keeps its graph, and finds its value there
     apply(gradients_of(loss, where), &value, where);
 }
 
-void Optimizer::step(Tensor& loss, Where where) { apply(gradients_of(loss, where), &loss, where); }
+void Optimizer::step(Tensor& loss, Where where) {
+    const Called call("step", where);
+    apply(gradients_of(loss, where), &loss, where);
+}
 
 void Optimizer::step(Where where) {
+    const Called call("step", where);
     std::vector<Tensor> gradients;
     for (const Tensor* p : parameters_) gradients.push_back(p->grad());
     apply(std::move(gradients), nullptr, where);
@@ -92,12 +105,13 @@ void Optimizer::zero_grad() {
 
 // --- SGD
 
-SGD::SGD(const Parameters& parameters, const SGDOptions& options)
-    : Optimizer(parameters, options.lr, options.momentum != 0 ? 1 : 0), options_(options) {
-    require(options.lr >= 0, "SGD", "lr may not be negative");
-    require(options.momentum >= 0, "SGD", "momentum may not be negative");
-    require(options.weight_decay >= 0, "SGD", "weight_decay may not be negative");
-    require(!options.nesterov || (options.momentum > 0 && options.dampening == 0), "SGD",
+SGD::SGD(const Parameters& parameters, const SGDOptions& options, Where where)
+    : Optimizer("SGD", parameters, options.lr, options.momentum != 0 ? 1 : 0, where),
+      options_(options) {
+    const Called call("SGD", where);
+    require_not_negative("momentum", options.momentum);
+    require_not_negative("weight_decay", options.weight_decay);
+    require(!options.nesterov || (options.momentum > 0 && options.dampening == 0),
             "nesterov needs momentum, and no dampening");
 }
 
@@ -127,19 +141,21 @@ void SGD::update(Tensor& p, const Tensor& gradient, std::vector<Tensor>& state,
 
 // --- Adam
 
-Adam::Adam(const Parameters& parameters, const AdamOptions& options)
-    : Adam(parameters, options, false) {}
+Adam::Adam(const Parameters& parameters, const AdamOptions& options, Where where)
+    : Adam("Adam", parameters, options, false, where) {}
 
-Adam::Adam(const Parameters& parameters, const AdamOptions& options, bool decoupled)
-    : Optimizer(parameters, options.lr, options.amsgrad ? 3 : 2),
+Adam::Adam(const char* name, const Parameters& parameters, const AdamOptions& options,
+           bool decoupled, const Where& where)
+    : Optimizer(name, parameters, options.lr, options.amsgrad ? 3 : 2, where),
       options_(options),
       decoupled_(decoupled) {
-    const char* const me = decoupled ? "AdamW" : "Adam";
-    require(options.lr >= 0, me, "lr may not be negative");
-    require(options.eps >= 0, me, "eps may not be negative");
-    require(options.beta1 >= 0 && options.beta1 < 1, me, "beta1 must be in [0, 1)");
-    require(options.beta2 >= 0 && options.beta2 < 1, me, "beta2 must be in [0, 1)");
-    require(options.weight_decay >= 0, me, "weight_decay may not be negative");
+    const Called call(name, where);
+    require_not_negative("eps", options.eps);
+    require(options.beta1 >= 0 && options.beta1 < 1,
+            "beta1 must be in [0, 1), got " + std::to_string(options.beta1));
+    require(options.beta2 >= 0 && options.beta2 < 1,
+            "beta2 must be in [0, 1), got " + std::to_string(options.beta2));
+    require_not_negative("weight_decay", options.weight_decay);
 }
 
 std::vector<Tensor> Adam::prepare() {

@@ -6,6 +6,7 @@
 #include <initializer_list>
 #include <iosfwd>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace sinter {
@@ -47,6 +48,10 @@ public:
     PerAxis(std::initializer_list<std::int64_t> values) : values_(values) {}
     PerAxis(std::vector<std::int64_t> values) : values_(std::move(values)) {}
     const std::vector<std::int64_t>& values() const { return values_; }
+    /// `count` numbers, the one given repeated. ShapeError if there are neither 1 nor `count`,
+    /// ValueError if one is less than `least`; `what` names them.
+    std::vector<std::int64_t> checked(std::string_view what, std::size_t count,
+                                      std::int64_t least) const;
 
 private:
     std::vector<std::int64_t> values_;

@@ -2,6 +2,7 @@
 // All of Sinter but the nn library: tensors, ops, devices, statistics.
 
 #include <sinter/autograd.h>
+#include <sinter/called.h>
 #include <sinter/jit.h>
 #include <sinter/ops.h>
 #include <sinter/random.h>

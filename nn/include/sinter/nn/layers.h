@@ -1,6 +1,7 @@
 #pragma once
 // Layers with parameters and those that act differently in training. First values are drawn as
-// PyTorch draws them.
+// PyTorch draws them. Sizes and options that make no layer are a ValueError or ShapeError, inputs
+// that do not fit a ShapeError or DTypeError; both name the layer and the caller's line.
 
 #include <cstdint>
 #include <optional>
@@ -19,7 +20,8 @@ struct Linear : Module {
     Tensor weight;  ///< [out, in]
     Tensor bias;    ///< [out], undefined without a bias
 
-    Linear(std::int64_t in, std::int64_t out, const LinearOptions& options = {});
+    Linear(std::int64_t in, std::int64_t out, const LinearOptions& options = {},
+           Where where = Where::current());
     Tensor operator()(const Tensor& x, Where where = Where::current()) const;
 };
 
@@ -33,7 +35,8 @@ struct EmbeddingOptions {
 struct Embedding : Module {
     Tensor weight;  ///< [count, size]
 
-    Embedding(std::int64_t count, std::int64_t size, const EmbeddingOptions& options = {});
+    Embedding(std::int64_t count, std::int64_t size, const EmbeddingOptions& options = {},
+              Where where = Where::current());
     Tensor operator()(const Tensor& indices, Where where = Where::current()) const;
 
 private:
@@ -42,7 +45,7 @@ private:
 
 /// In training, zeros with probability p and the rest divided by 1 - p; otherwise x.
 struct Dropout : Module {
-    explicit Dropout(double p = 0.5);
+    explicit Dropout(double p = 0.5, Where where = Where::current());
     Tensor operator()(const Tensor& x, Where where = Where::current()) const;
 
 private:
@@ -60,9 +63,11 @@ struct LayerNormOptions {
 struct LayerNorm : Module {
     Tensor weight, bias;  ///< of the shape normalised; undefined where left out
 
-    explicit LayerNorm(const Shape& shape, const LayerNormOptions& options = {});
-    explicit LayerNorm(std::int64_t size, const LayerNormOptions& options = {})
-        : LayerNorm(Shape{size}, options) {}
+    explicit LayerNorm(const Shape& shape, const LayerNormOptions& options = {},
+                       Where where = Where::current());
+    explicit LayerNorm(std::int64_t size, const LayerNormOptions& options = {},
+                       Where where = Where::current())
+        : LayerNorm(Shape{size}, options, where) {}
     Tensor operator()(const Tensor& x, Where where = Where::current()) const;
 
 private:
@@ -91,7 +96,7 @@ struct BatchNorm : Module {
 protected:
     /// Takes inputs of min_rank to max_rank axes.
     BatchNorm(const char* name, std::int64_t channels, std::size_t min_rank, std::size_t max_rank,
-              const BatchNormOptions& options);
+              const BatchNormOptions& options, const Where& where);
     Tensor forward(const Tensor& x, const Where& where) const;
 
 private:
@@ -105,8 +110,9 @@ private:
 
 /// [n, channels] or [n, channels, length].
 struct BatchNorm1d : BatchNorm {
-    explicit BatchNorm1d(std::int64_t channels, const BatchNormOptions& options = {})
-        : BatchNorm("BatchNorm1d", channels, 2, 3, options) {}
+    explicit BatchNorm1d(std::int64_t channels, const BatchNormOptions& options = {},
+                         Where where = Where::current())
+        : BatchNorm("BatchNorm1d", channels, 2, 3, options, where) {}
     Tensor operator()(const Tensor& x, Where where = Where::current()) const {
         return forward(x, where);
     }
@@ -114,8 +120,9 @@ struct BatchNorm1d : BatchNorm {
 
 /// [n, channels, height, width].
 struct BatchNorm2d : BatchNorm {
-    explicit BatchNorm2d(std::int64_t channels, const BatchNormOptions& options = {})
-        : BatchNorm("BatchNorm2d", channels, 4, 4, options) {}
+    explicit BatchNorm2d(std::int64_t channels, const BatchNormOptions& options = {},
+                         Where where = Where::current())
+        : BatchNorm("BatchNorm2d", channels, 4, 4, options, where) {}
     Tensor operator()(const Tensor& x, Where where = Where::current()) const {
         return forward(x, where);
     }

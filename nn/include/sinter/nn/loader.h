@@ -45,10 +45,11 @@ public:
     /// Images as samples of [1, height, width]. Throws ValueError for a batch below 1 or a set
     /// whose sizes do not agree.
     explicit DataLoader(const ImageSet& images, const LoaderOptions& options = {},
-                        PixelScale scale = {});
+                        PixelScale scale = {}, Where where = Where::current());
     /// Samples of any shape. Throws ValueError where samples, shape and labels do not agree.
     DataLoader(std::vector<float> samples, const Shape& sample_shape,
-               std::vector<std::int32_t> labels, const LoaderOptions& options = {});
+               std::vector<std::int32_t> labels, const LoaderOptions& options = {},
+               Where where = Where::current());
 
     std::int64_t sample_count() const { return static_cast<std::int64_t>(labels_.size()); }
     /// Batches of one epoch.

@@ -78,11 +78,13 @@ protected:
     Module(Module&&) = default;
     Module& operator=(Module&&) = default;
 
+    // A name that is empty, has a dot or is there already is a ValueError.
+
     /// A trainable tensor: it is marked by requires_grad().
-    void add(std::string name, Tensor& parameter);
+    void add(std::string name, Tensor& parameter, Where where = Where::current());
     /// A tensor that belongs to the state but is not trained.
-    void add_buffer(std::string name, Tensor& buffer);
-    void add(std::string name, Module& child);
+    void add_buffer(std::string name, Tensor& buffer, Where where = Where::current());
+    void add(std::string name, Module& child, Where where = Where::current());
     /// Children that are not members, such as those of a list.
     virtual std::vector<NamedModule> owned_children() { return {}; }
 
@@ -93,7 +95,7 @@ private:
         std::ptrdiff_t place;  // in bytes from this Module
         Part part;
     };
-    void add(std::string name, void* member, Part part);
+    void add(std::string name, void* member, Part part, const Where& where);
     void* member(const Entry& entry) { return reinterpret_cast<std::byte*>(this) + entry.place; }
     void collect(Part part, const std::string& prefix, std::vector<NamedTensor>& out);
     std::vector<NamedTensor> all_tensors();

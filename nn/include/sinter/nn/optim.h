@@ -41,13 +41,15 @@ public:
 
     double lr() const { return clock_->lr; }
     /// Holds from the next step on, in a captured function too.
-    void set_lr(double lr) { clock_->lr = lr; }
+    void set_lr(double lr, Where where = Where::current());
     /// Steps taken.
     std::int64_t steps() const { return clock_->steps; }
 
 protected:
     /// `states` tensors of state for each parameter, zero at first.
-    Optimizer(const Parameters& parameters, double lr, std::size_t states);
+    /// ValueError without parameters or with a negative rate, DTypeError for one that is no float.
+    Optimizer(const char* name, const Parameters& parameters, double lr, std::size_t states,
+              const Where& where);
 
     /// What the host counts: kept apart from the optimizer, since captured steps refer to it.
     struct Clock {
@@ -85,7 +87,8 @@ struct SGDOptions {
 class SGD final : public Optimizer {
 public:
     /// Throws ValueError for negative options, and for Nesterov without momentum or with dampening.
-    explicit SGD(const Parameters& parameters, const SGDOptions& options = {});
+    explicit SGD(const Parameters& parameters, const SGDOptions& options = {},
+                 Where where = Where::current());
 
 private:
     std::vector<Tensor> prepare() override;
@@ -114,10 +117,12 @@ struct AdamWOptions {
 class Adam : public Optimizer {
 public:
     /// Throws ValueError for negative options and for betas outside [0, 1).
-    explicit Adam(const Parameters& parameters, const AdamOptions& options = {});
+    explicit Adam(const Parameters& parameters, const AdamOptions& options = {},
+                  Where where = Where::current());
 
 protected:
-    Adam(const Parameters& parameters, const AdamOptions& options, bool decoupled);
+    Adam(const char* name, const Parameters& parameters, const AdamOptions& options, bool decoupled,
+         const Where& where);
 
 private:
     std::vector<Tensor> prepare() override;
@@ -129,11 +134,12 @@ private:
 
 class AdamW final : public Adam {
 public:
-    explicit AdamW(const Parameters& parameters, const AdamWOptions& options = {})
-        : Adam(parameters,
+    explicit AdamW(const Parameters& parameters, const AdamWOptions& options = {},
+                   Where where = Where::current())
+        : Adam("AdamW", parameters,
                {options.lr, options.beta1, options.beta2, options.eps, options.weight_decay,
                 options.amsgrad},
-               true) {}
+               true, where) {}
 };
 
 }  // namespace sinter::nn

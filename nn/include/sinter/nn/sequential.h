@@ -82,6 +82,18 @@ private:
     std::vector<std::unique_ptr<Slot>> slots_;
 };
 
+/// A position in a ModuleList, with the line of the caller.
+class At {
+public:
+    template <std::integral T>
+    At(T i, Where where = Where::current()) : i_(static_cast<std::int64_t>(i)), where_(where) {}
+    std::size_t checked(std::size_t size) const;
+
+private:
+    std::int64_t i_;
+    Where where_;
+};
+
 /// Modules of one kind, named by position. Growing it moves them: collect parameters() when it is
 /// complete.
 template <class M>
@@ -94,8 +106,9 @@ public:
         return layers_.back();
     }
     std::size_t size() const { return layers_.size(); }
-    M& operator[](std::size_t i) { return layers_.at(i); }
-    const M& operator[](std::size_t i) const { return layers_.at(i); }
+    /// IndexError outside the list.
+    M& operator[](At i) { return layers_[i.checked(size())]; }
+    const M& operator[](At i) const { return layers_[i.checked(size())]; }
     auto begin() { return layers_.begin(); }
     auto end() { return layers_.end(); }
     auto begin() const { return layers_.begin(); }

@@ -107,6 +107,16 @@ UOp variance(const UOp& x, Ints axes, std::int64_t correction) {
     return div(s, like(s, std::max(freedom, 0.0)));
 }
 
+// Computed in the wide float type and rounded once.
+template <class F>
+Tensor statistic(std::string_view op, const Arg& x, const Axes& axes, bool keepdim, F&& compute) {
+    Call call(op, x);
+    const UOp value = call.float_node(x);
+    const ir::Shape which = checked_axes(axes, value);
+    const UOp result = compute(ir::cast(value, wide_float(value->dtype())), which);
+    return call.wrap(finish(ir::cast(result, value->dtype()), which, keepdim));
+}
+
 // The largest value, without gradient: it shifts exponents and changes no result.
 UOp shift_of(const UOp& x, Ints axes) { return ir::detach(ir::reduce(ReduceKind::Max, x, axes)); }
 
@@ -126,27 +136,17 @@ Tensor min(const Arg& x, const Axes& axes, bool keepdim) {
 }
 
 Tensor mean(const Arg& x, const Axes& axes, bool keepdim) {
-    Call call("mean", x);
-    const UOp value = call.float_node(x);
-    const ir::Shape which = checked_axes(axes, value);
-    const UOp m = mean_of(ir::cast(value, wide_float(value->dtype())), which);
-    return call.wrap(finish(ir::cast(m, value->dtype()), which, keepdim));
+    return statistic("mean", x, axes, keepdim, mean_of);
 }
-
 Tensor var(const Arg& x, const Axes& axes, bool keepdim, std::int64_t correction) {
-    Call call("var", x);
-    const UOp value = call.float_node(x);
-    const ir::Shape which = checked_axes(axes, value);
-    const UOp v = variance(ir::cast(value, wide_float(value->dtype())), which, correction);
-    return call.wrap(finish(ir::cast(v, value->dtype()), which, keepdim));
+    return statistic("var", x, axes, keepdim, [&](const UOp& wide, Ints which) {
+        return variance(wide, which, correction);
+    });
 }
-
 Tensor std(const Arg& x, const Axes& axes, bool keepdim, std::int64_t correction) {
-    Call call("std", x);
-    const UOp value = call.float_node(x);
-    const ir::Shape which = checked_axes(axes, value);
-    const UOp v = variance(ir::cast(value, wide_float(value->dtype())), which, correction);
-    return call.wrap(finish(ir::cast(ir::unary(Op::Sqrt, v), value->dtype()), which, keepdim));
+    return statistic("std", x, axes, keepdim, [&](const UOp& wide, Ints which) {
+        return ir::unary(Op::Sqrt, variance(wide, which, correction));
+    });
 }
 
 Tensor any(const Arg& x, const Axes& axes, bool keepdim) {

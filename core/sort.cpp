@@ -31,6 +31,13 @@ struct Sorting {
           order(order_of(descending)) {
         if (count >= kMostSorted) fail<ShapeError>("an axis of 2^31 elements and more");
     }
+    /// The first k only, at least `least` of them.
+    void keep(std::int64_t k, std::int64_t least, const UOp& value) {
+        if (k < least || k > count)
+            fail<ValueError>("k is " + text(k) + ", but axis " + text(axis) + " of " + text(value) +
+                             " has " + text(count) + " elements");
+        count = k;
+    }
     std::int64_t size() const { return x->shape()[static_cast<std::size_t>(axis)]; }
     UOp values() const { return ir::sort(x, axis, count, order); }
     UOp positions() const { return ir::sort_positions(x, axis, count, order); }
@@ -70,10 +77,7 @@ Sorted topk(const Arg& x, std::int64_t k, std::int64_t axis, bool largest) {
     Call call("topk", x);
     const UOp value = call.node(x);
     Sorting s(value, axis, largest);
-    if (k < 0 || k > s.count)
-        fail<ValueError>("k is " + text(k) + ", but axis " + text(s.axis) + " of " + text(value) +
-                         " has " + text(s.count) + " elements");
-    s.count = k;
+    s.keep(k, 0, value);
     return {shaped(call, value, s.values()), shaped(call, value, s.positions())};
 }
 
@@ -81,10 +85,7 @@ Sorted kthvalue(const Arg& x, std::int64_t k, std::int64_t axis, bool keepdim) {
     Call call("kthvalue", x);
     const UOp value = call.node(x);
     Sorting s(value, axis, false);
-    if (k < 1 || k > s.count)
-        fail<ValueError>("k is " + text(k) + ", but axis " + text(s.axis) + " of " + text(value) +
-                         " has " + text(s.count) + " elements");
-    s.count = k;
+    s.keep(k, 1, value);
     const Sorted all{shaped(call, value, s.values()), shaped(call, value, s.positions())};
     return at_place(all, k - 1, s.axis, keepdim);
 }

@@ -162,25 +162,23 @@ Ref equal(Arena& arena, Ref x, Ref y) {
     return arena.binary(Op::Eq, from_affine(arena, left), from_affine(arena, right));
 }
 
-Ref minimum(Arena& arena, Ref x, Ref y) {
+namespace {
+
+// The lesser or the greater of two, where bounds tell which it is.
+Ref extreme(Arena& arena, Op op, Ref x, Ref y) {
     const Affine a = affine(x) - affine(y);
     if (!has_check(a)) {
         const Bounds b = bounds(a);
-        if (b.max <= 0) return x;
-        if (b.min >= 0) return y;
+        if (b.max <= 0) return op == Op::Min ? x : y;
+        if (b.min >= 0) return op == Op::Min ? y : x;
     }
-    return term_before(y, x) ? arena.binary(Op::Min, y, x) : arena.binary(Op::Min, x, y);
+    return term_before(y, x) ? arena.binary(op, y, x) : arena.binary(op, x, y);
 }
 
-Ref maximum(Arena& arena, Ref x, Ref y) {
-    const Affine a = affine(x) - affine(y);
-    if (!has_check(a)) {
-        const Bounds b = bounds(a);
-        if (b.max <= 0) return y;
-        if (b.min >= 0) return x;
-    }
-    return term_before(y, x) ? arena.binary(Op::Max, y, x) : arena.binary(Op::Max, x, y);
-}
+}  // namespace
+
+Ref minimum(Arena& arena, Ref x, Ref y) { return extreme(arena, Op::Min, x, y); }
+Ref maximum(Arena& arena, Ref x, Ref y) { return extreme(arena, Op::Max, x, y); }
 
 Ref both(Arena& arena, Ref p, Ref q) { return combine(arena, Op::And, p, q); }
 Ref either(Arena& arena, Ref p, Ref q) { return combine(arena, Op::Or, p, q); }

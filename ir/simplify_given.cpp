@@ -5,10 +5,10 @@
 #include <limits>
 
 #include <sinter/ir/kernel.h>
-#include <sinter/ir/ref_map.h>
 #include <sinter/ir/simplify.h>
 
 #include "index_build.h"
+#include "substitute.h"
 
 namespace sinter::ir {
 namespace {
@@ -22,30 +22,8 @@ using Pairs = std::vector<std::pair<Ref, Ref>>;
 // `expr` with replacements, in elementwise nodes only: a range inside a Reduce may be another pass
 // over it.
 Ref replace(Arena& arena, Ref expr, const Pairs& pairs) {
-    RefMap<Ref> memo;
-    for (const auto& [from, to] : pairs) memo[from] = to;
-    std::vector<Ref> stack = {expr}, sources;
-    while (!stack.empty()) {
-        const Ref node = stack.back();
-        if (memo.contains(node)) {
-            stack.pop_back();
-            continue;
-        }
-        const std::size_t height = stack.size();
-        sources.clear();
-        if (is_elementwise(node->op())) {
-            for (Ref s : node->src()) {
-                if (const Ref* done = memo.find(s))
-                    sources.push_back(*done);
-                else
-                    stack.push_back(s);
-            }
-        }
-        if (stack.size() != height) continue;
-        memo[node] = is_elementwise(node->op()) ? arena.with_src(node, sources) : node;
-        stack.pop_back();
-    }
-    return *memo.find(expr);
+    return substitute_in(arena, std::span<const Ref>(&expr, 1), pairs,
+                         [](Ref node) { return is_elementwise(node->op()); })[0];
 }
 
 // The conjuncts of a mask, and what they say: sums that are below 0, and masks that are known.

@@ -4,35 +4,31 @@
 
 namespace sinter::runtime {
 
-void* open_library(std::span<const std::string> paths,
-                   const std::function<std::string(void* library)>& accept, std::string& path,
-                   std::string& tried) {
-    for (const std::string& candidate : paths) {
-        void* library = dlopen(candidate.c_str(), RTLD_LOCAL | RTLD_LAZY);
-        std::string reason;
-        if (library == nullptr)
-            reason = dlerror();
-        else
-            reason = accept(library);
-        if (reason.empty()) {
-            path = candidate;
-            return library;
-        }
-        if (library != nullptr) dlclose(library);
-        tried += "\n  " + candidate + ": " + reason;
-    }
-    return nullptr;
+// LOCAL: a second LLVM in the process (a GPU driver's, say) must not meet our symbols.
+Library::Library(const std::string& path)
+    : path_(path), handle_(dlopen(path.c_str(), RTLD_LOCAL | RTLD_LAZY)) {
+    if (handle_ == nullptr) refuse(dlerror());
 }
 
-void* find_symbol(void* library, const char* name, std::string& reason) {
-    void* symbol = dlsym(library, name);
-    if (symbol == nullptr && reason.empty()) reason = std::string("it has no function ") + name;
+Library::~Library() {
+    if (handle_ != nullptr) dlclose(handle_);
+}
+
+void Library::refuse(const std::string& reason) {
+    if (reason_.empty()) reason_ = reason;
+}
+
+void* Library::symbol(const char* name) {
+    void* symbol = handle_ == nullptr ? nullptr : dlsym(handle_, name);
+    if (symbol == nullptr) refuse(std::string("it has no function ") + name);
+    if (found_ == nullptr) found_ = symbol;
     return symbol;
 }
 
-std::string file_of(const void* function, const std::string& otherwise) {
+std::string Library::file() const {
     Dl_info info;
-    return dladdr(function, &info) != 0 && info.dli_fname != nullptr ? info.dli_fname : otherwise;
+    const bool known = found_ != nullptr && dladdr(found_, &info) != 0 && info.dli_fname != nullptr;
+    return known ? info.dli_fname : path_;
 }
 
 }  // namespace sinter::runtime

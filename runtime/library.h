@@ -1,23 +1,64 @@
 #pragma once
 // Libraries that are opened at run time.
 
-#include <functional>
+#include <memory>
 #include <span>
 #include <string>
 
 namespace sinter::runtime {
 
-/// Opens the first of `paths` that can be opened and that `accept` takes; `accept` gives the reason
-/// why not, or nothing. The library stays open. Gives null where there is none, with what was tried
-/// and why not in `tried`, a line each.
-void* open_library(std::span<const std::string> paths,
-                   const std::function<std::string(void* library)>& accept, std::string& path,
-                   std::string& tried);
+/// A library by name or path, closed at the end of its life unless it is kept. It is either usable
+/// or has a reason why it is not: that it cannot be opened, that a function is missing, or what
+/// refuse() said; the first counts.
+class Library {
+public:
+    explicit Library(const std::string& path);
+    ~Library();
+    Library(const Library&) = delete;
+    Library& operator=(const Library&) = delete;
 
-/// A function of an opened library, or null, with `reason` set if it is empty.
-void* find_symbol(void* library, const char* name, std::string& reason);
+    bool usable() const { return reason_.empty(); }
+    const std::string& reason() const { return reason_; }
+    void refuse(const std::string& reason);
 
-/// The file that a function's code is in; `otherwise` if the loader cannot tell.
-std::string file_of(const void* function, const std::string& otherwise);
+    /// Sets `function` to the one of this name; to null where there is none, or no library.
+    template <class F>
+    void find(F*& function, const char* name) {
+        function = reinterpret_cast<F*>(symbol(name));
+    }
+    /// The file that the functions found are in; the path that was asked for if the loader cannot
+    /// tell.
+    std::string file() const;
+    /// Leaves it open: code of it may run until the process ends.
+    void keep() { handle_ = nullptr; }
+
+private:
+    void* symbol(const char* name);
+
+    std::string path_, reason_;
+    void* handle_;
+    void* found_ = nullptr;  // some symbol
+};
+
+/// The functions (an Api, with a `path`) of the first library of `paths` that is usable after
+/// `load(library, api)`, which finds them; it stays open. Throws an Error that says that `what`
+/// cannot be opened, what was tried and why not, a line each, and what to do.
+template <class Api, class Error, class Load>
+std::unique_ptr<Api> open_first(std::span<const std::string> paths, const std::string& what,
+                                const std::string& advice, const Load& load) {
+    std::string tried;
+    for (const std::string& path : paths) {
+        Library library(path);
+        auto api = std::make_unique<Api>();
+        if (library.usable()) load(library, *api);
+        if (library.usable()) {
+            api->path = library.file();
+            library.keep();
+            return api;
+        }
+        tried += "\n  " + path + ": " + library.reason();
+    }
+    throw Error(what + " cannot be opened. Tried:" + tried + "\n" + advice);
+}
 
 }  // namespace sinter::runtime

@@ -92,6 +92,23 @@ std::string message_of(F&& f) {
     return "no error";
 }
 
+inline bool says(const std::string& text, const std::string& part) {
+    return text.find(part) != std::string::npos;
+}
+
+/// f throws an E whose message begins with a line of `file` and `start`, and has `part` in it.
+template <class E, class F>
+void expect_refusal(const char* file, int line, const std::string& start, const std::string& part,
+                    F&& f) {
+    const std::string message = message_of<E>(f);
+    const std::string begin = std::string(file) + ":" + std::to_string(line) + ": " + start;
+    CAPTURE(message);
+    CAPTURE(begin);
+    CHECK(message.starts_with(begin));
+    CAPTURE(part);
+    CHECK(says(message, part));
+}
+
 /// f throws an E with this text, which begins with a line of `file`.
 template <class E, class F>
 void expect_error(const char* file, int line, const std::string& text, F&& f) {

@@ -27,24 +27,16 @@ std::vector<std::string> driver_search_paths() {
 }
 
 std::unique_ptr<Driver> open_driver(std::span<const std::string> paths) {
-    std::unique_ptr<Driver> driver;
-    std::string path, tried;
-    const auto accept = [&](void* library) {
-        driver = std::make_unique<Driver>();
-        std::string reason;
-        const auto find = [&](const char* symbol) { return find_symbol(library, symbol, reason); };
-#define SINTER_CUDA_FUNCTION(name, symbol, parameters) \
-    driver->name = reinterpret_cast<decltype(driver->name)>(find(#symbol));
+    const auto load = [](Library& library, Driver& api) {
+#define SINTER_CUDA_FUNCTION(name, symbol, parameters) library.find(api.name, #symbol);
 #include <sinter/runtime/cuda_functions.inc>
 #undef SINTER_CUDA_FUNCTION
-        return reason;
     };
-    if (open_library(paths, accept, path, tried) == nullptr)
-        throw DeviceError(
-            "CUDA: the driver library cannot be opened. Tried:" + tried +
-            "\nInstall NVIDIA's driver (Debian package libcuda1), or set SINTER_CUDA to the path "
-            "of libcuda.so.1; DEVICE=CPU runs without a GPU.");
-    driver->path = file_of(reinterpret_cast<const void*>(driver->Init), path);
+    std::unique_ptr<Driver> driver = open_first<Driver, DeviceError>(
+        paths, "CUDA: the driver library",
+        "Install NVIDIA's driver (Debian package libcuda1), or set SINTER_CUDA to the path of "
+        "libcuda.so.1; DEVICE=CPU runs without a GPU.",
+        load);
     const auto require = [&](Result result, const std::string& what) {
         if (result != kSuccess)
             throw DeviceError("CUDA: " + what + " failed (" + driver->describe(result) + "; " +

@@ -1,8 +1,6 @@
 #include <sinter/runtime/nvrtc.h>
 
-#include <atomic>
 #include <cstdlib>
-#include <mutex>
 #include <sstream>
 
 #include <sinter/ir/env.h>
@@ -63,6 +61,21 @@ private:
     ProgramRef program_ = nullptr;
 };
 
+void load(Library& library, Api& api) {
+#define SINTER_NVRTC_FUNCTION(result, name, parameters) library.find(api.name, "nvrtc" #name);
+#include <sinter/runtime/nvrtc_functions.inc>
+#undef SINTER_NVRTC_FUNCTION
+    if (!library.usable()) return;
+    int count = 0;
+    if (api.Version(&api.major, &api.minor) != 0 || api.GetNumSupportedArchs(&count) != 0)
+        return library.refuse("it does not tell its version");
+    if (api.major < kOldest)
+        return library.refuse("it is NVRTC " + api.version() + ", Sinter needs " +
+                              std::to_string(kOldest) + " or later");
+    api.archs.resize(static_cast<std::size_t>(count));
+    api.GetSupportedArchs(api.archs.data());
+}
+
 std::string numbered(const std::string& source) {
     std::istringstream lines(source);
     std::string text, line;
@@ -87,47 +100,16 @@ std::vector<std::string> search_paths() {
 }
 
 std::unique_ptr<Api> open(std::span<const std::string> paths) {
-    std::unique_ptr<Api> api;
-    std::string path, tried;
-    const auto accept = [&](void* library) {
-        api = std::make_unique<Api>();
-        std::string reason;
-        const auto find = [&](const char* name) { return find_symbol(library, name, reason); };
-#define SINTER_NVRTC_FUNCTION(result, name, parameters) \
-    api->name = reinterpret_cast<decltype(api->name)>(find("nvrtc" #name));
-#include <sinter/runtime/nvrtc_functions.inc>
-#undef SINTER_NVRTC_FUNCTION
-        if (!reason.empty()) return reason;
-        int count = 0;
-        if (api->Version(&api->major, &api->minor) != 0 || api->GetNumSupportedArchs(&count) != 0)
-            return std::string("it does not tell its version");
-        if (api->major < kOldest)
-            return "it is NVRTC " + api->version() + ", Sinter needs " + std::to_string(kOldest) +
-                   " or later";
-        api->archs.resize(static_cast<std::size_t>(count));
-        api->GetSupportedArchs(api->archs.data());
-        return reason;
-    };
-    if (open_library(paths, accept, path, tried) == nullptr)
-        throw BackendError(
-            "NVRTC (12 or later), which compiles kernels for NVIDIA GPUs, cannot be opened. "
-            "Tried:" +
-            tried +
-            "\nInstall NVIDIA's package cuda-nvrtc-13-0 (pip: nvidia-cuda-nvrtc), or set "
-            "SINTER_NVRTC to the path of libnvrtc.so.");
-    api->path = file_of(reinterpret_cast<const void*>(api->Version), path);
-    return api;
+    return open_first<Api, BackendError>(
+        paths, "NVRTC (12 or later), which compiles kernels for NVIDIA GPUs,",
+        "Install NVIDIA's package cuda-nvrtc-13-0 (pip: nvidia-cuda-nvrtc), or set SINTER_NVRTC to "
+        "the path of libnvrtc.so.",
+        load);
 }
 
 const Api& api() {
-    static std::atomic<const Api*> opened{nullptr};
-    static std::mutex mutex;
-    if (const Api* known = opened.load(std::memory_order_acquire)) return *known;
-    const std::lock_guard lock(mutex);
-    if (opened.load(std::memory_order_relaxed) == nullptr)
-        opened.store(open(search_paths()).release(),
-                     std::memory_order_release);  // for the process's life
-    return *opened.load(std::memory_order_relaxed);
+    static const Api& opened = *open(search_paths()).release();  // for the process's life
+    return opened;
 }
 
 Compiled compile(const std::string& source, const std::string& name, const std::string& arch,

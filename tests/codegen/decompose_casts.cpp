@@ -16,14 +16,7 @@ namespace {
 using namespace sinter;
 using ir::Op;
 using test::Bits;
-
-std::array<codegen::Target, 2> targets() {
-    codegen::Target old, recent;
-    old.triple = recent.triple = "x86_64-pc-linux-gnu";
-    recent.fma = recent.native_f16 = recent.native_bf16 = true;
-    recent.vector_bits = 512;
-    return {old, recent};
-}
+using test::targets;
 
 constexpr DType kAll[] = {boolean, i8, i16, i32, i64, u8, u16, u32, u64, f16, bf16, f32, f64};
 constexpr DType kIntegers[] = {i8, i16, i32, i64, u8, u16, u32, u64};

@@ -16,15 +16,8 @@ namespace {
 
 using namespace sinter;
 using sinter::ir::Op;
+using sinter::test::targets;
 using Real = long double;
-
-std::array<codegen::Target, 2> targets() {
-    codegen::Target old, recent;
-    old.triple = recent.triple = "x86_64-pc-linux-gnu";
-    recent.fma = recent.native_f16 = recent.native_bf16 = true;
-    recent.vector_bits = 512;
-    return {old, recent};
-}
 
 struct Row {
     Op op;

@@ -2,6 +2,7 @@
 // An evaluator of scalar expressions over Variables, for machine ops alone: one strict operation of
 // C++ a node. Anything else throws, so a graph that evaluates holds only what renderers take.
 
+#include <array>
 #include <bit>
 #include <cmath>
 #include <cstdint>
@@ -14,6 +15,15 @@
 #include <sinter/ir/arena.h>
 
 namespace sinter::test {
+
+/// A machine of long ago, and one of today.
+inline std::array<codegen::Target, 2> targets() {
+    codegen::Target old, recent;
+    old.triple = recent.triple = "x86_64-pc-linux-gnu";
+    recent.fma = recent.native_f16 = recent.native_bf16 = true;
+    recent.vector_bits = 512;
+    return {old, recent};
+}
 
 /// A value of any dtype as its bits, zero-extended to 64.
 using Bits = std::uint64_t;

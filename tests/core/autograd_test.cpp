@@ -3,28 +3,16 @@
 #include <cmath>
 #include <string>
 
-#include <doctest/doctest.h>
-#include <sinter/sinter.h>
+#include "support.h"
 
 namespace sinter {
 namespace {
 
+using test::message_of;
+using test::says;
 using Floats = std::vector<float>;
 
 Floats values(const Tensor& x) { return x.to_vector<float>(); }
-
-template <class E, class F>
-std::string message_of(F&& f) {
-    try {
-        f();
-    } catch (const E& error) {
-        return error.what();
-    }
-    return "no error";
-}
-bool says(const std::string& text, const std::string& part) {
-    return text.find(part) != std::string::npos;
-}
 
 }  // namespace
 

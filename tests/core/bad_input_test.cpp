@@ -12,21 +12,12 @@ namespace {
 
 Tensor f(const Shape& shape) { return zeros(shape); }
 
-template <class E, class F>
-void refuses(int line, const std::string& op, const std::string& part, F&& call) {
-    const std::string message = test::message_of<E>(call);
-    const std::string start = std::string(__FILE__) + ":" + std::to_string(line) + ": " + op + ": ";
-    CAPTURE(message);
-    CAPTURE(start);
-    CHECK(message.starts_with(start));
-    CAPTURE(part);
-    CHECK(message.find(part) != std::string::npos);
-}
-
 }  // namespace
 
 /// The expression throws an E that begins with this line and the op's name, and has `part` in it.
-#define REFUSES(E, op, part, ...) refuses<E>(__LINE__, op, part, [&] { (void)(__VA_ARGS__); })
+#define REFUSES(E, op, part, ...)                                             \
+    test::expect_refusal<E>(__FILE__, __LINE__, std::string(op) + ": ", part, \
+                            [&] { (void)(__VA_ARGS__); })
 
 TEST_CASE("creation refuses") {
     REFUSES(ShapeError, "zeros", "[-1]", zeros({-1}));

@@ -3,36 +3,14 @@
 #include <cmath>
 #include <string>
 
-#include <doctest/doctest.h>
-
 #include <sinter/nn.h>
-#include <sinter/sinter.h>
+
+#include "support.h"
 
 namespace sinter::nn {
-namespace {
-
-template <class E, class F>
-void refuses(int line, const std::string& part, F&& call) {
-    std::string message = "no error";
-    try {
-        call();
-    } catch (const E& error) {
-        message = error.what();
-    } catch (const std::exception& other) {
-        message = std::string("another kind of exception: ") + other.what();
-    }
-    const std::string place = std::string(__FILE__) + ":" + std::to_string(line) + ": ";
-    CAPTURE(message);
-    CAPTURE(place);
-    CHECK(message.starts_with(place));
-    CAPTURE(part);
-    CHECK(message.find(part) != std::string::npos);
-}
-
-}  // namespace
-
 /// The expression throws an E that begins with this line and has `part` in it.
-#define REFUSES(E, part, ...) refuses<E>(__LINE__, part, [&] { (void)(__VA_ARGS__); })
+#define REFUSES(E, part, ...) \
+    sinter::test::expect_refusal<E>(__FILE__, __LINE__, "", part, [&] { (void)(__VA_ARGS__); })
 
 TEST_CASE("layers refuse inputs that do not fit, in the line of the call") {
     const Tensor x = zeros({2, 3}), image = zeros({1, 3, 8, 8});

@@ -7,7 +7,8 @@
 
 #include <doctest/doctest.h>
 #include <sinter/nn.h>
-#include <sinter/sinter.h>
+
+#include "support.h"
 
 namespace sinter::nn::test {
 
@@ -59,17 +60,7 @@ void on_each_device(F&& body) {
     }
 }
 
-template <class E, class F>
-std::string message_of(F&& f) {
-    try {
-        f();
-    } catch (const E& error) {
-        return error.what();
-    }
-    return "no error";
-}
-inline bool says(const std::string& text, const std::string& part) {
-    return text.find(part) != std::string::npos;
-}
+using sinter::test::message_of;
+using sinter::test::says;
 
 }  // namespace sinter::nn::test

@@ -1,10 +1,7 @@
 // The training binaries, run as a user runs them.
 
 #include <doctest/doctest.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -13,31 +10,16 @@
 
 #include <sinter/nn/safetensors.h>
 
+#include "run.h"
+
+using namespace sinter;
+using test::Folder;
+using test::Outcome;
 namespace fs = std::filesystem;
 
 namespace {
 
-struct Outcome {
-    int status;
-    std::string text;  // both streams
-};
-
-Outcome run(const std::string& arguments) {
-    const std::string command = std::string(SINTER_BIN_DIR) + "/sinter-" + arguments + " 2>&1";
-    FILE* pipe = popen(command.c_str(), "r");
-    REQUIRE(pipe != nullptr);
-    std::string text;
-    char buffer[4096];
-    while (const std::size_t n = fread(buffer, 1, sizeof buffer, pipe)) text.append(buffer, n);
-    const int status = pclose(pipe);
-    return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, text};
-}
-
-struct Folder {
-    fs::path path = fs::temp_directory_path() / ("sinter-tools-test-" + std::to_string(getpid()));
-    Folder() { fs::create_directories(path); }
-    ~Folder() { fs::remove_all(path); }
-};
+Outcome run(const std::string& arguments) { return test::shell(test::binary(arguments)); }
 
 double accuracy_in(const std::string& text) {
     std::smatch match;

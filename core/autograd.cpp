@@ -141,6 +141,7 @@ void backward(const Tensor& loss, Where where) {
     const UOp root = call.node(loss);
     const std::vector<std::shared_ptr<Leaf>> leaves = Leaf::all();
     std::vector<UOp> nodes;
+    nodes.reserve(leaves.size());
     for (const auto& leaf : leaves) nodes.push_back(leaf->node());
     const std::vector<UOp> gradients = differentiate(root, nodes, UOp(), {.allow_unused = true});
     if (std::ranges::none_of(gradients, [](const UOp& g) { return static_cast<bool>(g); })) {

@@ -69,6 +69,7 @@ std::vector<UOp> nonzero(const Tensor& mask, const Where& where) {
         }
     }
     std::vector<UOp> out;
+    out.reserve(found.size());
     for (const auto& column : found) out.push_back(Tensor(column, where).node());
     return out;
 }

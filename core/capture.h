@@ -72,13 +72,13 @@ public:
     HostBind new_host_bind();
     /// The id of a Bind whose bits are what they are now.
     static std::int64_t new_id();
-    void add_action(Action action) { actions_.push_back(std::move(action)); }
+    void add_action(Action action) { actions.push_back(std::move(action)); }
     /// An object of the world, or of the function.
     void born_object(const void* object) { objects_.insert(object); }
     bool is_born(const void* object) const { return objects_.contains(object); }
     void refuse(std::string reason);
     /// The function asked for host state (detail::host_epoch) that replays compare.
-    void reads_host_state() { reads_host_state_ = true; }
+    void reads_host_state() { host_state_read = true; }
 
     /// Notes what goes on in this thread, as long as it lives.
     class Scope {
@@ -110,10 +110,10 @@ public:
 
     runtime::Recorder recorder;
     std::vector<External> externals;  ///< in the order in which they were met
-    std::vector<Action> actions_;
+    std::vector<Action> actions;
     std::unordered_map<std::int64_t, std::size_t> host_binds;  ///< id -> index
     std::size_t host_bits = 0;
-    bool reads_host_state_ = false;
+    bool host_state_read = false;
 
 private:
     friend class Tensor;

@@ -75,9 +75,10 @@ To convert(From x) {
         return x != From{};
     } else if constexpr (std::is_floating_point_v<From> && std::is_integral_v<To>) {
         if (std::isnan(x)) return 0;
-        constexpr auto low = std::numeric_limits<To>::min(), high = std::numeric_limits<To>::max();
-        if (x <= static_cast<From>(low)) return low;
-        if (x >= static_cast<From>(high)) return high;
+        constexpr auto kLow = std::numeric_limits<To>::min(),
+                       kHigh = std::numeric_limits<To>::max();
+        if (x <= static_cast<From>(kLow)) return kLow;
+        if (x >= static_cast<From>(kHigh)) return kHigh;
         return static_cast<To>(x);
     } else {
         return static_cast<To>(x);

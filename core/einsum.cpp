@@ -342,6 +342,7 @@ Tensor einsum(std::string_view formula, std::span<const Tensor> operands, Where 
     const auto sizes = label_sizes(parsed, nodes);
 
     std::vector<Term> terms;
+    terms.reserve(nodes.size());
     for (std::size_t i = 0; i < nodes.size(); ++i)
         terms.push_back(
             without_repeats(ir::cast(nodes[i], accumulator_type(dt)), parsed.inputs[i], sizes));

@@ -15,7 +15,7 @@ using ir::ReduceKind;
 UOp counted_from_front(const UOp& index, std::int64_t n) {
     if (!is_integer(index->dtype()))
         fail<DTypeError>("an index must be integers, got " + text(index));
-    const UOp i = ir::cast(index, i64);
+    UOp i = ir::cast(index, i64);
     if (is_unsigned(index->dtype())) return i;
     const auto constant = [&](std::int64_t value) {
         return ir::constant_int(i64, value, i->shape());

@@ -85,6 +85,7 @@ double MachineLimits::seconds(double flops, double bytes, bool of_bf16) const {
 
 std::vector<EnvironmentVariable> environment() {
     std::vector<EnvironmentVariable> variables;
+    variables.reserve(std::size(ir::env::kEnvVars));
     for (const ir::env::EnvVar& row : ir::env::kEnvVars)
         variables.push_back({std::string(row.name), ir::env::value_of(row),
                              std::string(row.fallback), std::string(row.doc)});

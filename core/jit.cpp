@@ -186,6 +186,7 @@ void JitCore::Impl::give(JitCore::Call& call, Program& program, std::vector<UOp>
 // Without a capture, as if there were no jit.
 void JitCore::Impl::run_plainly(JitCore::Call& call, const char* reason) {
     std::vector<Tensor> given;
+    given.reserve(call.tensors.size());
     for (const Tensor* t : call.tensors) given.push_back(*t);
     call.stand_in(std::move(given));
     call.run();

@@ -38,9 +38,9 @@ Record::Record(Capture& capture, std::span<const std::int64_t> arguments,
                std::span<Tensor* const> results)
     : constants_(capture.recorder.constants),
       argument_ids_(arguments.begin(), arguments.end()),
-      actions_(std::move(capture.actions_)),
+      actions_(std::move(capture.actions)),
       host_bits_(capture.host_bits),
-      reads_host_state_(capture.reads_host_state_),
+      reads_host_state_(capture.host_state_read),
       host_epoch_(host_epoch()) {
     take_outsides(capture);
     pin_memory_of_expressions();

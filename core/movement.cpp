@@ -445,6 +445,7 @@ std::vector<Tensor> unbind(const Arg& x, std::int64_t axis) {
     const std::int64_t n = shape[at_axis(d)];
     shape.erase(shape.begin() + d);
     std::vector<Tensor> out;
+    out.reserve(static_cast<std::size_t>(n));
     for (std::int64_t i = 0; i < n; ++i)
         out.push_back(call.wrap(ir::reshape(shrink_axis(value, d, i, i + 1), shape)));
     return out;

@@ -147,9 +147,10 @@ UOp adaptive_axis(const UOp& x, std::size_t axis, std::int64_t out, bool average
     if (out == 0) return ir::shrink(x, Shape(x->rank(), 0), pooled);
     if (n % out == 0) {  // equal windows, side by side
         Shape split = pooled;
-        split.insert(split.begin() + place + 1, n / out);
-        const UOp r = ir::reshape(ir::reduce(kind, ir::reshape(x, split), inner), pooled);
-        return average ? ir::binary(Op::Div, r, like(r, static_cast<double>(n / out))) : r;
+        const std::int64_t each = n / out;
+        split.insert(split.begin() + place + 1, each);
+        UOp r = ir::reshape(ir::reduce(kind, ir::reshape(x, split), inner), pooled);
+        return average ? ir::binary(Op::Div, r, like(r, static_cast<double>(each))) : r;
     }
     // Windows of different sizes: gathered at the largest size, with what is too much masked.
     std::int64_t longest = 0;
@@ -171,8 +172,8 @@ UOp adaptive_axis(const UOp& x, std::size_t axis, std::int64_t out, bool average
     const UOp index = ir::reshape(ir::binary(Op::Min, at, number(n - 1)), line);
     const UOp gathered = ir::reshape(ir::gather(x, index, static_cast<std::int64_t>(axis)), wide);
     const double rest = average ? 0 : lowest(x->dtype());
-    const UOp r = ir::reshape(
-        ir::reduce(kind, ir::where(inside, gathered, like(gathered, rest)), inner), pooled);
+    UOp r = ir::reshape(ir::reduce(kind, ir::where(inside, gathered, like(gathered, rest)), inner),
+                        pooled);
     if (!average) return r;
     Shape begin(wide.size(), 0), first = wide;
     first[axis + 1] = 1;

@@ -44,6 +44,7 @@ Tensor::Tensor(Tensor&& other) noexcept : device_(other.device_), leaf_(std::mov
     new (storage_) UOp(std::move(other.handle()));
 }
 Tensor& Tensor::operator=(const Tensor& other) {
+    if (this == &other) return *this;
     if (Capture* capture = Capture::current()) [[unlikely]] {
         capture->reads(other);
         capture->writes(*this);

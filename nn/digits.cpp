@@ -166,7 +166,8 @@ void draw_line(Canvas& canvas, Point a, Point b, double radius, double ink) {
             const double t = std::clamp((px * dx + py * dy) / length2, 0., 1.);
             const double distance = std::hypot(px - t * dx, py - t * dy);
             const double cover = std::clamp(radius + .5 - distance, 0., 1.);
-            double& pixel = canvas[static_cast<std::size_t>(y * kSize + x)];
+            double& pixel =
+                canvas[static_cast<std::size_t>(y) * kSize + static_cast<std::size_t>(x)];
             pixel = std::max(pixel, ink * cover);
         }
     }

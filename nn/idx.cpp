@@ -86,7 +86,9 @@ std::optional<Header> parse_header(const fs::path& file, std::span<const unsigne
     return header;
 }
 
-void check_length(const fs::path& file, std::size_t length, const std::optional<Header>& header) {
+// The header, which announces this length.
+const Header& checked(const fs::path& file, std::size_t length,
+                      const std::optional<Header>& header) {
     if (!header) fail(file, "truncated: it ends within its IDX header");
     if (length < header->end) {
         fail(file, "truncated: has " + std::to_string(length) + " of the " +
@@ -96,6 +98,7 @@ void check_length(const fs::path& file, std::size_t length, const std::optional<
         fail(file, "damaged: there is more data than the " + std::to_string(header->end) +
                        " bytes that its header announces");
     }
+    return *header;
 }
 
 bool is_gzip(const Bytes& bytes) {
@@ -128,7 +131,7 @@ Bytes inflate_idx(const fs::path& file, const Bytes& packed) {
         const std::size_t made = chunk.size() - stream.avail_out;
         bytes.insert(bytes.end(), chunk.begin(), chunk.begin() + static_cast<std::ptrdiff_t>(made));
         if (!header) header = parse_header(file, bytes);
-        if (header && bytes.size() > header->end) check_length(file, bytes.size(), header);
+        if (header && bytes.size() > header->end) (void)checked(file, bytes.size(), header);
         if (status == Z_BUF_ERROR || (status == Z_OK && made == 0 && taken == packed.size())) {
             fail(file, "truncated: its gzip data end early");
         }
@@ -201,9 +204,7 @@ ImageSet load_part(const fs::path& folder, const std::string& part) {
 IdxArray read_idx(const fs::path& file) {
     Bytes bytes = read_file(file);
     if (is_gzip(bytes)) bytes = inflate_idx(file, bytes);
-    const std::optional<Header> header = parse_header(file, bytes);
-    check_length(file, bytes.size(), header);
-    return array_of(*header, bytes);
+    return array_of(checked(file, bytes.size(), parse_header(file, bytes)), bytes);
 }
 
 ImageData load_mnist(const fs::path& folder) {

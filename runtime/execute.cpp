@@ -57,6 +57,7 @@ std::vector<std::shared_ptr<Memory>> execute(const Plan& plan,
     run.run();
     count_launches(plan);
     std::vector<std::shared_ptr<Memory>> outputs;
+    outputs.reserve(plan.schedule.outputs.size());
     for (const std::uint32_t block : plan.schedule.outputs)
         outputs.push_back(memory_of_block(block));
     return outputs;

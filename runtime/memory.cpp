@@ -95,11 +95,9 @@ ir::Ref Realized::on(DeviceId home) const {
 void Realized::add(const ir::UOp& other) {
     auto made = std::make_unique<Realized>(other, false);
     for (Realized* r = this; device_of(r->buffer_) != device_of(other);) {
-        Realized* next = nullptr;
-        if (r->next_.compare_exchange_strong(next, made.get(), std::memory_order_acq_rel)) {
-            (void)made.release();
-            return;
-        }
+        Realized *next = nullptr, *last = made.release();
+        if (r->next_.compare_exchange_strong(next, last, std::memory_order_acq_rel)) return;
+        made.reset(last);
         r = next;
     }
 }

@@ -57,7 +57,7 @@ TEST_CASE("elementwise ops and comparisons refuse") {
 }
 
 TEST_CASE("reductions refuse") {
-    const Tensor a = f({2, 3}), none = f({2, 0});
+    const Tensor a = f({2, 3}), nothing = f({2, 0});
     REFUSES(ShapeError, "sum", "f32[2, 3]", sum(a, 2));
     REFUSES(ShapeError, "mean", "f32[2, 3]", mean(a, -3));
     REFUSES(ShapeError, "var", "f32[2, 3]", var(a, 7));
@@ -66,9 +66,9 @@ TEST_CASE("reductions refuse") {
     REFUSES(ShapeError, "logsumexp", "f32[2, 3]", logsumexp(a, 2));
     REFUSES(ShapeError, "log_softmax", "f32[2, 3]", log_softmax(a, 2));
     REFUSES(ShapeError, "cumprod", "f32[2, 3]", cumprod(a, 2));
-    REFUSES(ValueError, "max", "f32[2, 0]", max(none));
-    REFUSES(ValueError, "min", "f32[2, 0]", min(none, 1));
-    REFUSES(ValueError, "argmax", "f32[2, 0]", argmax(none, 1));
+    REFUSES(ValueError, "max", "f32[2, 0]", max(nothing));
+    REFUSES(ValueError, "min", "f32[2, 0]", min(nothing, 1));
+    REFUSES(ValueError, "argmax", "f32[2, 0]", argmax(nothing, 1));
 }
 
 TEST_CASE("movement and joining refuse") {

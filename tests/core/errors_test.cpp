@@ -76,21 +76,21 @@ TEST_CASE("sizes that do not fit or overflow") {
 }
 
 TEST_CASE("empty reductions without identity") {
-    const Tensor none = zeros({0, 3});
+    const Tensor nothing = zeros({0, 3});
     SINTER_EXPECT_ERROR(
         ValueError, "max: empty reduction without identity: f32[0, 3] has no elements along [0]",
-        none.max(0));
+        nothing.max(0));
     SINTER_EXPECT_ERROR(
         ValueError,
         "argmin: empty reduction without identity: f32[0, 3] has no elements along [0, 1]",
-        none.argmin());
+        nothing.argmin());
     test::for_each_device([&] {
-        test::expect_shaped(none.sum(0), {3}, {0, 0, 0});
-        test::expect_shaped(none.prod(0), {3}, {1, 1, 1});
-        test::expect_shaped(none.mean(0), {3}, {test::kNaN, test::kNaN, test::kNaN});
-        test::expect_shaped(none.max(1), {0}, {});
-        test::expect_scalar(none.any(), 0);
-        test::expect_scalar(none.all(), 1);
+        test::expect_shaped(nothing.sum(0), {3}, {0, 0, 0});
+        test::expect_shaped(nothing.prod(0), {3}, {1, 1, 1});
+        test::expect_shaped(nothing.mean(0), {3}, {test::kNaN, test::kNaN, test::kNaN});
+        test::expect_shaped(nothing.max(1), {0}, {});
+        test::expect_scalar(nothing.any(), 0);
+        test::expect_scalar(nothing.all(), 1);
     });
 }
 

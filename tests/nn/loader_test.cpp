@@ -61,9 +61,9 @@ TEST_CASE("an epoch gives every sample once, the last batch may be short or left
 
     DataLoader few = numbers(3, {.batch = 4});
     CHECK(few.batch_count() == 1);
-    DataLoader none = numbers(0, {});
-    CHECK(none.batch_count() == 0);
-    CHECK(walk(none).empty());
+    DataLoader nothing = numbers(0, {});
+    CHECK(nothing.batch_count() == 0);
+    CHECK(walk(nothing).empty());
 }
 
 TEST_CASE("the order depends on seed and epoch alone") {

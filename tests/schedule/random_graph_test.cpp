@@ -16,12 +16,17 @@ using Ints = std::vector<std::int64_t>;
 
 namespace {
 
+// One draw a statement: compilers evaluate arguments in different orders.
 class Generator {
 public:
     explicit Generator(unsigned seed) : random_(seed) {}
 
     std::vector<UOp> graph() {
-        for (int i = 0; i < 3; ++i) pool_.push_back(data(dtype(), shape(), random_()));
+        for (int i = 0; i < 3; ++i) {
+            const DType dt = dtype();
+            const Shape sizes = shape();
+            pool_.push_back(data(dt, sizes, random_()));
+        }
         const int steps = 3 + pick(14);
         for (int i = 0; i < steps; ++i) pool_.push_back(step());
         std::vector<UOp> roots{pool_.back()};
@@ -31,13 +36,16 @@ public:
 
 private:
     int pick(int n) { return static_cast<int>(random_() % static_cast<unsigned>(n)); }
+    template <class T>
+    T one_of(std::initializer_list<T> choices) {
+        return choices.begin()[pick(static_cast<int>(choices.size()))];
+    }
     std::int64_t size() {
+        const int rare = pick(8) == 0 ? 8 : 7;
         return std::vector<std::int64_t>{
-            1, 2, 3, 4, 4, 6, 8, 0}[static_cast<std::size_t>(pick(pick(8) == 0 ? 8 : 7))];
+            1, 2, 3, 4, 4, 6, 8, 0}[static_cast<std::size_t>(pick(rare))];
     }
-    DType dtype() {
-        return std::vector<DType>{f32, f32, f32, f32, f64, i32}[static_cast<std::size_t>(pick(6))];
-    }
+    DType dtype() { return one_of({f32, f32, f32, f32, f64, i32}); }
     Shape shape() {
         Shape s;
         for (int i = pick(4); i > 0; --i) s.push_back(size());
@@ -95,26 +103,26 @@ private:
         switch (pick(20)) {
             case 0:
             case 1:
-                return real
-                           ? ir::unary(std::vector<Op>{Op::Exp, Op::Sin, Op::Neg, Op::Abs,
-                                                       Op::Sqrt}[static_cast<std::size_t>(pick(5))],
-                                       bounded(x))
-                           : ir::unary(Op::Neg, x);
+                if (!real) return ir::unary(Op::Neg, x);
+                return ir::unary(one_of({Op::Exp, Op::Sin, Op::Neg, Op::Abs, Op::Sqrt}),
+                                 bounded(x));
             case 2:
             case 3:
-            case 4:
-                return ir::binary(std::vector<Op>{Op::Add, Op::Sub, Op::Mul,
-                                                  Op::Max}[static_cast<std::size_t>(pick(4))],
-                                  bounded(x), bounded(like(any(), x)));
-            case 5:
-                return ir::where(ir::binary(Op::Lt, x, like(any(), x)), like(any(), x), x);
+            case 4: {
+                const Op op = one_of({Op::Add, Op::Sub, Op::Mul, Op::Max});
+                return ir::binary(op, bounded(x), bounded(like(any(), x)));
+            }
+            case 5: {
+                const UOp limit = like(any(), x), other = like(any(), x);
+                return ir::where(ir::binary(Op::Lt, x, limit), other, x);
+            }
             case 6:
                 return ir::cast(bounded(x), dtype());
-            case 7:
-                return ir::reduce(
-                    std::vector<ReduceKind>{ReduceKind::Add, ReduceKind::Max, ReduceKind::Min,
-                                            ReduceKind::Add}[static_cast<std::size_t>(pick(4))],
-                    bounded(x), axes(x));
+            case 7: {
+                const ReduceKind kind =
+                    one_of({ReduceKind::Add, ReduceKind::Max, ReduceKind::Min, ReduceKind::Add});
+                return ir::reduce(kind, bounded(x), axes(x));
+            }
             case 8: {  // normalise rows: spread a reduction again
                 if (rank == 0) return x;
                 const UOp r = ir::reduce(ReduceKind::Max, x, Ints{pick(rank)});
@@ -167,10 +175,11 @@ private:
                            ? w
                            : ir::fold(bounded(w), static_cast<std::int64_t>(d), n, step, dilation);
             }
-            case 15:
-                return rank == 0 ? x
-                                 : ir::scan(pick(2) == 0 ? ReduceKind::Add : ReduceKind::Max,
-                                            bounded(x), pick(rank));
+            case 15: {
+                if (rank == 0) return x;
+                const ReduceKind kind = one_of({ReduceKind::Add, ReduceKind::Max});
+                return ir::scan(kind, bounded(x), pick(rank));
+            }
             case 16: {
                 if (rank == 0) return x;
                 const auto d = static_cast<std::size_t>(pick(rank));
@@ -194,8 +203,8 @@ private:
             default: {  // a product
                 if (rank != 2 || !real || x->numel() == 0)
                     return rank == 0 ? x : ir::cast(ir::iota(i32, x->shape(), pick(rank)), f32);
-                return matmul(bounded(x),
-                              bounded(data(x->dtype(), Shape{x->shape()[1], size()}, random_())));
+                const Shape sizes{x->shape()[1], size()};
+                return matmul(bounded(x), bounded(data(x->dtype(), sizes, random_())));
             }
         }
     }
@@ -204,8 +213,8 @@ private:
         Shape s(x->shape().begin(), x->shape().end());
         const std::int64_t n = s[axis];
         s[axis] = size();
-        return ir::gather(x, data(pick(2) == 0 ? i64 : i32, s, random_(), n),
-                          static_cast<std::int64_t>(axis));
+        const DType dt = one_of({i64, i32});
+        return ir::gather(x, data(dt, s, random_(), n), static_cast<std::int64_t>(axis));
     }
 
     UOp scatter(const UOp& x, std::size_t axis) {
@@ -214,8 +223,7 @@ private:
         if (n == 0) return x;
         s[axis] = size();
         const UOp index = data(i64, s, random_(), n), src = data(x->dtype(), s, random_());
-        const ReduceKind kind = std::vector<ReduceKind>{
-            ReduceKind::Add, ReduceKind::Set, ReduceKind::Max}[static_cast<std::size_t>(pick(3))];
+        const ReduceKind kind = one_of({ReduceKind::Add, ReduceKind::Set, ReduceKind::Max});
         return ir::scatter(kind, bounded(x), index, src, static_cast<std::int64_t>(axis));
     }
 

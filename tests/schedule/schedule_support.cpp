@@ -73,6 +73,15 @@ double tolerance(DType dt) {
     }
 }
 
+// The same for a root: of the coarsest type that a float on the way to it is rounded to.
+double tolerance_of(ir::Ref root) {
+    double most = tolerance(root->dtype());
+    if (!is_float(root->dtype())) return most;
+    for (ir::Ref node : ir::toposort(std::span<const ir::Ref>(&root, 1)))
+        most = std::max(most, tolerance(node->dtype()));
+    return most;
+}
+
 bool agree(double a, double b, double tol) {
     if (std::isnan(a) || std::isnan(b)) return std::isnan(a) && std::isnan(b);
     if (a == b) return true;
@@ -167,10 +176,11 @@ std::string mismatch(const std::vector<UOp>& roots, bool may_overwrite) {
     for (const std::string& f : result.failed_checks) return f;
     for (std::size_t r = 0; r < roots.size(); ++r) {
         const DType dt = roots[r]->dtype();
+        const double allowed = tolerance_of(roots[r].get());
         const void* want = runtime::memory_of(expected[r]).data();
         for (std::size_t i = 0; i < static_cast<std::size_t>(roots[r]->numel()); ++i) {
             const double a = element(dt, result.roots[r].data(), i), b = element(dt, want, i);
-            if (agree(a, b, tolerance(dt))) continue;
+            if (agree(a, b, allowed)) continue;
             std::ostringstream os;
             os << "root " << r << " element " << i << ": " << a << ", REF has " << b << "\n"
                << text(s);

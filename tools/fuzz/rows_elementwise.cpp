@@ -23,7 +23,7 @@ void unary(std::vector<Row>& all, Take take,
                            m.in(m.pick(take));
                            return true;
                        },
-                       [op = op](const Call& c) { return op(c.arg(0)); }});
+                       [op](const Call& c) { return op(c.arg(0)); }});
 }
 
 bool two_operands(Maker& m, Take take) {
@@ -50,7 +50,7 @@ void binary(std::vector<Row>& all, Take take,
             std::initializer_list<std::pair<const char*, Binary>> ops, double weight = 1) {
     for (const auto& [name, op] : ops) {
         all.push_back({name, [take](Maker& m) { return two_operands(m, take); },
-                       [op = op](const Call& c) { return op(c.arg(0), c.arg(1)); }});
+                       [op](const Call& c) { return op(c.arg(0), c.arg(1)); }});
         all.back().weight = weight;
     }
 }

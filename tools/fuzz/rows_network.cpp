@@ -237,13 +237,12 @@ void add_losses(std::vector<Row>& all) {
                                                    {"bce", sn::bce},
                                                    {"bce_with_logits", sn::bce_with_logits}};
     for (const auto& [name, op] : losses)
-        all.push_back(
-            {name,
-             [](Maker& m) {
-                 m.param(reduction(m));
-                 return two_alike(m);
-             },
-             [op = op](const Call& c) { return op(c.arg(0), c.arg(1), reduction_of(c, 0)); }});
+        all.push_back({name,
+                       [](Maker& m) {
+                           m.param(reduction(m));
+                           return two_alike(m);
+                       },
+                       [op](const Call& c) { return op(c.arg(0), c.arg(1), reduction_of(c, 0)); }});
     const std::pair<const char*, CurvedLoss> curved[] = {{"smooth_l1_loss", sn::smooth_l1_loss},
                                                          {"huber_loss", sn::huber_loss}};
     for (const auto& [name, op] : curved)
@@ -253,14 +252,14 @@ void add_losses(std::vector<Row>& all) {
                            m.param(reduction(m));
                            return two_alike(m);
                        },
-                       [op = op](const Call& c) {
+                       [op](const Call& c) {
                            return op(c.arg(0), c.arg(1), c.real(0), reduction_of(c, 1));
                        }});
     const std::pair<const char*, ClassLoss> classes[] = {{"cross_entropy", sn::cross_entropy},
                                                          {"nll_loss", sn::nll_loss}};
     for (const auto& [name, op] : classes)
         all.push_back({name, make_classes,
-                       [op = op](const Call& c) {
+                       [op](const Call& c) {
                            return op(c.arg(0), c.tensor(1), {.reduction = reduction_of(c, 0)});
                        },
                        [text = std::string(name)](const auto& in, const Step& step) {

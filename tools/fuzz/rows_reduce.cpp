@@ -30,7 +30,7 @@ void reductions(std::vector<Row>& all, Take take, bool of_nothing,
     for (const auto& [name, op] : ops) {
         all.push_back({name,
                        [take, of_nothing](Maker& m) { return over_axes(m, take, of_nothing); },
-                       [op = op](const Call& c) { return op(c.arg(0), c.axes(0), c.flag(1)); }});
+                       [op](const Call& c) { return op(c.arg(0), c.axes(0), c.flag(1)); }});
         all.back().weight = weight;
     }
 }
@@ -49,7 +49,7 @@ void along_axis(std::vector<Row>& all, Take take, bool of_nothing,
                            m.param(Param::of_int(axis));
                            return true;
                        },
-                       [op = op](const Call& c) { return op(c.arg(0), c.integer(0)); }});
+                       [op](const Call& c) { return op(c.arg(0), c.integer(0)); }});
 }
 
 using Extreme = sn::Tensor (*)(const sn::Arg&, std::optional<std::int64_t>, bool);
@@ -70,7 +70,7 @@ void positions(std::vector<Row>& all, std::initializer_list<std::pair<const char
                            m.param(Param::of_flag(m.random.chance(0.4)));
                            return true;
                        },
-                       [op = op](const Call& c) { return op(c.arg(0), c.axis(0), c.flag(1)); }});
+                       [op](const Call& c) { return op(c.arg(0), c.axis(0), c.flag(1)); }});
 }
 
 // --- sorting: of the two results either is taken, as parameter `result` says.
@@ -186,15 +186,14 @@ void add_reduce(std::vector<Row>& all) {
                     sn::Tensor (*)(const sn::Arg&, const sn::Axes&, bool, std::int64_t)>
         moments[] = {{"var", sn::var}, {"std", sn::std}};
     for (const auto& [name, op] : moments)
-        all.push_back({name,
-                       [](Maker& m) {
-                           if (!over_axes(m, Take::Float, true)) return false;
-                           m.param(Param::of_int(m.random.between(0, 1)));
-                           return true;
-                       },
-                       [op = op](const Call& c) {
-                           return op(c.arg(0), c.axes(0), c.flag(1), c.integer(2));
-                       }});
+        all.push_back(
+            {name,
+             [](Maker& m) {
+                 if (!over_axes(m, Take::Float, true)) return false;
+                 m.param(Param::of_int(m.random.between(0, 1)));
+                 return true;
+             },
+             [op](const Call& c) { return op(c.arg(0), c.axes(0), c.flag(1), c.integer(2)); }});
     sorts(all);
     positions(all, {{"argmax", sn::argmax}, {"argmin", sn::argmin}});
     along_axis(all, Take::Float, true,

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "contraction.h"
+#include "emitter.h"
 
 namespace sinter::codegen {
 namespace {
@@ -122,7 +123,8 @@ int vector_lanes(const Analysis& a, std::int64_t v, const Target& target) {
     return std::clamp(target.vector_bits / 8 / static_cast<int>(bytes), 1, 64);
 }
 
-Plan choose(const Analysis& a, const Target& target, std::optional<std::vector<Ref>> trips) {
+Plan choose(const Analysis& a, const Target& target, std::optional<std::vector<Ref>> trips,
+            bool copies) {
     Plan plan;
     plan.trips = std::move(trips);
     const std::uint64_t taken = trips_mask(plan);
@@ -156,7 +158,7 @@ Plan choose(const Analysis& a, const Target& target, std::optional<std::vector<R
     while (plan.lanes > 2 && plan.lanes / 2 >= a.size(plan.vector)) plan.lanes /= 2;
     if (sorts) return plan;
     if (!a.reductions.empty()) {
-        choose_contraction(a, target, plan);
+        choose_contraction(a, target, copies, plan);
         choose_windows(a, plan);
     } else {
         const std::int64_t most = std::max<std::int64_t>(1, a.size(plan.vector) / plan.lanes);
@@ -207,6 +209,37 @@ std::int64_t stage(Form& form, Ref lane, Ref vectors, bool squares) {
         return form.stage(m.node, over, {first, count}, static_cast<int>(a.size(lane->arg(0))));
     }
     return 0;
+}
+
+// Copies the operand that has these rows to the thread's scratch, a step of the reduction after the
+// other. Gives the range that the copy goes through in their place.
+Ref copy_rows(Form& form, const Analysis& a, std::int64_t rows, std::uint64_t trips) {
+    for (const MemoryAccess& m : a.accesses) {
+        if (m.is_store || m.general != 0 || m.stride[rows] != 1) continue;
+        std::vector<Ref> over;
+        for (std::int64_t n : a.numbers)
+            if (m.depends(n) && has(a.closed, n)) over.push_back(a.range[n]);
+        if (over.empty()) continue;
+        std::ranges::stable_sort(over, std::ranges::greater(),
+                                 [&](Ref r) { return std::abs(m.stride[r->arg(0)]); });
+        for (std::int64_t n : a.numbers)
+            if (n != rows && m.depends(n) && !has(a.closed | trips, n)) over.push_back(a.range[n]);
+        over.push_back(a.range[rows]);
+        // Steps a power of two apart would fall into few sets of the cache.
+        const std::int64_t padding =
+            kLineBytes / static_cast<std::int64_t>(size_of(m.node->dtype()));
+        form.reserve(form.stage(m.node, over, {}, padding), {});
+        return form.rename_in_copy(a.range[rows]);
+    }
+    return nullptr;
+}
+
+// The copy goes through `rows` in vectors.
+void along_lanes(Form& form, Ref rows, Ref lane) {
+    const Form::Halves halves = form.split(rows, lane->src(0)->arg(0), Role::Serial, Role::Loop);
+    form.set_sink(rebuild(form.sink(), [&](Ref n, std::span<const Ref> src) {
+        return n == halves.inner ? lane : make_folded(form.arena(), n, src);
+    }));
 }
 
 // The values below `root` that are computed in its own pass: not those of reductions, which come
@@ -298,7 +331,8 @@ Placed apply(Form& form, const Plan& plan) {
     // Of a tile of dot products, the blocks of the longer operand run outermost: it is gone through
     // once.
     const bool dots = plan.contraction && has(before.closed, plan.vector);
-    Ref lane = nullptr, vectors = nullptr, outer_block = nullptr;
+    Ref lane = nullptr, vectors = nullptr, outer_block = nullptr, copied = nullptr;
+    if (plan.copied_rows >= 0) copied = copy_rows(form, before, plan.copied_rows, trips_mask(plan));
     for (std::int64_t n : before.numbers) {
         const Ref r = before.range[n];
         const bool result = has(before.outer, n);
@@ -343,7 +377,9 @@ Placed apply(Form& form, const Plan& plan) {
         }
     }
     Placed result;
+    if (copied != nullptr) result.thread_bytes = form.reserved_bytes();
     if (plan.staged_for != 0) result.thread_bytes = stage(form, lane, vectors, plan.squares);
+    if (copied != nullptr) along_lanes(form, copied, lane);
     // Passes over the rows, one row at a time: what they share is kept near.
     if (plan.unrolled.empty() && plan.vector >= 0 && has(before.closed, plan.vector)) {
         const double steps = before.volume(before.closed),
@@ -358,7 +394,7 @@ Placed apply(Form& form, const Plan& plan) {
             result.thread_bytes = form.stage(shared, over, first_passes(form, lane, shared));
         }
     }
-    form.expand_unrolled();
+    form.expand_unrolled(vectors);
 
     std::ranges::stable_sort(tiles, std::ranges::greater(),
                              [](Ref r) { return r->src(0)->arg(0); });

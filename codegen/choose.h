@@ -26,6 +26,9 @@ struct Plan {
     /// the thread's scratch for each block of these ranges (all that it depends on, outside the
     /// reduction); the others run within.
     std::uint64_t staged_for = 0;
+    /// If not -1: the other operand, which has these rows and takes long strides along the
+    /// reduction, is copied there as well, for all rows of a trip.
+    std::int64_t copied_rows = -1;
     bool squares = false;      ///< memory that is read across its rows is transposed in registers
     bool contraction = false;  ///< operands are reused: the vector range's blocks run outermost
     /// If there: the ranges that run in parallel, and nothing else does.
@@ -39,9 +42,10 @@ int vector_lanes(const Analysis& analysis, std::int64_t v, const Target& target)
 /// The ranges of plan.trips.
 std::uint64_t trips_mask(const Plan& plan);
 
-/// `trips`, where given, are the ranges that run in parallel; nothing else is done to them.
+/// `trips`, where given, are the ranges that run in parallel; nothing else is done to them. With
+/// `copies`, an operand may be copied for all rows of a trip.
 Plan choose(const Analysis& analysis, const Target& target,
-            std::optional<std::vector<Ref>> trips = {});
+            std::optional<std::vector<Ref>> trips = {}, bool copies = false);
 
 struct Placed {
     std::vector<std::int64_t> order;  ///< range numbers, outermost first

@@ -22,6 +22,7 @@ constexpr double kStageBytes = 1.25 * (1 << 20);  // of the second-level cache, 
 constexpr double kStageBlocks = 8,
                  kStageRows = 64,  // fewer do not keep threads busy, or pay for the copy
     kTripRows = 16;
+constexpr double kRowsBytes = 1 << 19;   // of the second-level cache, for a trip's rows
 constexpr double kFarOperand = 1 << 20;  // bytes that stay in the second-level cache as they lie
 constexpr double kSmallWork = 1e5;       // cycles that one thread may do alone
 constexpr double kCopied = 0.15, kTransposed = 0.5;  // cycles an element that is staged
@@ -48,11 +49,19 @@ struct Staged {
     bool across = false;  // its rows lie across the vector range: it is transposed as it is copied
 };
 
+// An operand of which all rows of a trip are copied to the thread's scratch, where its steps along
+// the reduction lie closer together.
+struct CopiedRows {
+    std::size_t load;
+    std::int64_t range;
+};
+
 class Search {
 public:
     /// `trips`: ranges that run in parallel whatever is chosen, if that is so.
-    Search(const Analysis& a, const Reducing& main, const Target& target, std::uint64_t trips)
-        : a_(a), r_(main), target_(target), trips_(trips) {
+    Search(const Analysis& a, const Reducing& main, const Target& target, std::uint64_t trips,
+           bool copies)
+        : a_(a), r_(main), target_(target), trips_(trips), copies_(copies) {
         double most = 0;
         for (std::size_t l : r_.loads) {
             most = std::max(most, operand_bytes(a.accesses[l]));
@@ -67,7 +76,17 @@ public:
         std::optional<Staged> staged;
         if (has(r_.scope, v)) staged = operand_to_stage(v, across);
         if (across && !staged) return false;
-        const Tile tile = best_tile(v, staged ? &*staged : nullptr);
+        Tile tile = best_tile(v, staged ? &*staged : nullptr);
+        plan.copied_rows = -1;
+        if (const std::optional<CopiedRows> copied = rows_to_copy(v); copied && staged) {
+            const double copy = copied_volume(*copied) * kCopied * lanes / r_.volume;
+            Tile near = best_tile(v, &*staged, &*copied);
+            near.cost += copy;
+            if (near.cost < tile.cost) {
+                tile = near;
+                plan.copied_rows = copied->range;
+            }
+        }
         if (tile.cost == INFINITY) return false;
         plan.vector = v;
         plan.lanes = lanes;
@@ -120,6 +139,33 @@ private:
         return std::nullopt;
     }
 
+    // An operand whose rows lie side by side in memory, and its steps far apart.
+    std::optional<CopiedRows> rows_to_copy(std::int64_t v) const {
+        if (!copies_) return std::nullopt;
+        for (std::size_t l : r_.loads) {
+            const MemoryAccess& m = a_.accesses[l];
+            if (m.general != 0 || m.depends(v) || in_a_row(m)) continue;
+            for (std::int64_t n : a_.numbers) {
+                const bool row = m.stride[n] == 1 && has(r_.scope & a_.outer & ~trips_, n);
+                const CopiedRows copied{l, n};
+                const double bytes = a_.volume(copied_ranges(copied) & ~trips_) *
+                                     static_cast<double>(size_of(m.node->dtype()));
+                if (row && a_.range[n]->src(0)->is(Op::Const) && bytes <= kRowsBytes) return copied;
+            }
+        }
+        return std::nullopt;
+    }
+    std::uint64_t copied_ranges(const CopiedRows& copied) const {
+        std::uint64_t ranges = 0;
+        for (std::int64_t n : a_.numbers)
+            if (a_.accesses[copied.load].depends(n)) ranges |= bit(n);
+        return ranges;
+    }
+    // Elements copied in all: every trip has a copy of its own.
+    double copied_volume(const CopiedRows& copied) const {
+        return a_.volume(copied_ranges(copied) | trips_);
+    }
+
     // Whether each step of the reduction lies on a page of its own.
     bool pages_apart(const MemoryAccess& m) const {
         const auto bytes = static_cast<std::int64_t>(size_of(m.node->dtype()));
@@ -131,7 +177,10 @@ private:
     // Whether m goes through a row of memory along the reduction, the same for all other operands
     // along v.
     bool lies_across(const MemoryAccess& m, std::int64_t v) const {
-        if (m.stride[v] < 2 || m.node->src(2)->vmin() != 1) return false;
+        const Ref valid = m.node->src(2);
+        // A mask that only ragged trips have is not there in the others.
+        if (m.stride[v] < 2 || (valid->vmin() != 1 && (valid->ranges() & trips_) == 0))
+            return false;
         std::int64_t length = 1;
         bool longer = true;
         while (longer) {
@@ -168,7 +217,8 @@ private:
     }
 
     // Loads and multiply-adds of one step with an i by j by `vectors` tile in registers.
-    double tile_cost(std::int64_t v, const Tile& t, const Staged* staged) const {
+    double tile_cost(std::int64_t v, const Tile& t, const Staged* staged,
+                     const CopiedRows* copied) const {
         const int accumulators = t.i * t.j * t.vectors;
         double loads = 0, lines = 0, widest = 0, far = 0, missed = 0;
         for (std::size_t l : r_.loads) {
@@ -188,7 +238,8 @@ private:
             loads += copies;
             const double touched = copies * std::min(line_share(m, t.ri), line_share(m, t.rj));
             lines += touched;
-            if (!along && !in_a_row(m)) missed += touched;
+            const bool near = copied != nullptr && copied->load == l;
+            if (!along && !near && !in_a_row(m)) missed += touched;
             if (along) {
                 widest = std::max(widest, copies);
                 far += copies * lanes_ * static_cast<double>(size_of(m.node->dtype()));
@@ -221,7 +272,7 @@ private:
         return cycles / accumulators * waste;
     }
 
-    Tile best_tile(std::int64_t v, const Staged* staged) const {
+    Tile best_tile(std::int64_t v, const Staged* staged, const CopiedRows* copied = nullptr) const {
         // Rows: ranges of the result along which some operand is reused.
         std::vector<std::int64_t> rows;
         const bool passes = has(r_.closed, v) && std::ranges::any_of(a_.stores, [&](Ref s) {
@@ -253,8 +304,9 @@ private:
                     for (int vectors : kVectors) {
                         if (vectors > 1 && (vectors - 1) * lanes_ >= a_.size(v)) break;
                         if (steps_bytes * vectors * lanes_ > kStageBytes) break;
+                        if (copied != nullptr && ri != copied->range) continue;
                         Tile t{0, i, j, vectors, ri, rj};
-                        t.cost = tile_cost(v, t, staged);
+                        t.cost = tile_cost(v, t, staged, copied);
                         // Ties go to the inner range, whose steps lie closer together.
                         if (t.cost < best.cost || (t.cost == best.cost && ri > best.ri)) best = t;
                     }
@@ -328,19 +380,20 @@ private:
     const Reducing& r_;
     const Target& target_;
     const std::uint64_t trips_;
+    const bool copies_;
     int lanes_ = 1;
     bool near_;  // each operand fits the nearest cache
 };
 
 }  // namespace
 
-void choose_contraction(const Analysis& a, const Target& target, Plan& plan) {
+void choose_contraction(const Analysis& a, const Target& target, bool copies, Plan& plan) {
     const auto main = std::ranges::max_element(
         a.reductions, {}, [](const Reducing& r) { return r.volume * (1 + r.ops); });
     if (main == a.reductions.end() || plan.vector < 0) return;
     if (!has(main->scope | main->closed, plan.vector)) return;
     const std::uint64_t trips = trips_mask(plan);
-    Search search(a, *main, target, trips);
+    Search search(a, *main, target, trips, copies);
     double least = INFINITY;
     search.plan_for(plan.vector, plan.lanes, false, plan, least);
     if (main->loads.size() < 2) return;
@@ -349,12 +402,14 @@ void choose_contraction(const Analysis& a, const Target& target, Plan& plan) {
             has(main->scope & a.outer & ~trips, n) && a.range[n]->src(0)->is(Op::Const);
         const int lanes = vector_lanes(a, n, target);
         if (!result || lanes < 4 || a.size(n) < lanes) continue;
-        Plan other;
-        other.trips = plan.trips;
-        double cost = INFINITY;
-        if (search.plan_for(n, lanes, true, other, cost) && cost < least) {
-            least = cost;
-            plan = other;
+        for (const bool across : {false, true}) {
+            Plan other;
+            other.trips = plan.trips;
+            double cost = INFINITY;
+            if (search.plan_for(n, lanes, across, other, cost) && cost < least) {
+                least = cost;
+                plan = other;
+            }
         }
     }
 }

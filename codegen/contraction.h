@@ -7,7 +7,8 @@
 namespace sinter::codegen {
 
 /// Chooses the tile of the kernel's largest reduction and the operand to stage, for the plan's
-/// vector range or, where that is cheaper, for another.
-void choose_contraction(const Analysis& a, const Target& target, Plan& plan);
+/// vector range or, where that is cheaper, for another; with `copies`, whether to copy the other
+/// operand as well.
+void choose_contraction(const Analysis& a, const Target& target, bool copies, Plan& plan);
 
 }  // namespace sinter::codegen

@@ -404,6 +404,7 @@ Value Emitter::make_load(Ref node) {
     inst.src[2] = allowed;
     std::size_t depth = std::max({depth_of(memory), depth_of(where.index), depth_of(allowed)});
     if (node->src(0)->arg(0) == kThreadSlot) depth = std::max(depth, scratch_depth_);
+    if (std::ranges::count(updated_, node->src(0)) != 0) depth = levels_.size() - 1;
     // Further sources are ranges that the memory's contents depend on.
     for (Ref r : node->src().subspan(3)) depth = std::max(depth, depth_of(value(r)));
     return push(inst, depth);

@@ -74,6 +74,8 @@ public:
     /// Loads with small steps between their lanes are read as what they span.
     void read_spans() { spans_ = true; }
     void stream(const Streamed& memory) { streamed_.push_back(memory); }
+    /// Near memory is stored to: what is read of it is read in place.
+    void updates(Ref memory) { updated_.push_back(memory); }
     bool streams() const { return !streamed_.empty(); }
     /// acc += a * b in one step where `value` is a product, the reduction a sum, and the target
     /// fuses; else false.
@@ -152,6 +154,7 @@ private:
     std::uint16_t lanes_ = 1;
     std::size_t scratch_depth_ = 0;
     std::vector<Streamed> streamed_;
+    std::vector<Ref> updated_;
     bool spans_ = false;
     RefMap<std::shared_ptr<std::vector<Ref>>> squares_;  // of each load in one: its loads, in order
 };

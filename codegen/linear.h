@@ -97,9 +97,13 @@ struct If {
 /// A phase: a function over trips [Arg::Begin, Arg::End).
 struct Function {
     std::string symbol;
-    /// If not empty, the function is these others, which are part of the same program, one after
-    /// the other for each trip.
-    std::vector<std::string> each_trip;
+    /// Another function of the same program, called for `repeats` trips of its own in turn.
+    struct Step {
+        std::string symbol;
+        std::int64_t repeats;
+    };
+    /// If not empty, the function is these, one after the other for each trip.
+    std::vector<Step> each_trip;
     std::vector<Inst> insts;
     Block body;
 };

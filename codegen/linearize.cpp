@@ -37,6 +37,9 @@ struct Work {
     std::uint64_t remaining = 0;  // serial and parallel ranges still to be opened
 };
 
+// Trips of a loop that may become code of their own.
+constexpr std::int64_t kRaggedTrips = 4;
+
 class Linearizer {
 public:
     Linearizer(Arena& arena, Ref sink, std::span<const std::int64_t> order,
@@ -72,6 +75,7 @@ public:
         Ref written = nullptr;
         for (Ref s : sink->src()) {
             stores_.push_back(s);
+            if (ir::is_near(s->src(0))) emit_.updates(s->src(0));
             if (s->src(0)->arg(0) < 0) continue;  // scratch
             if (written == nullptr) written = s->src(0);
             overwrites_ = overwrites_ || s->src(0) != written;
@@ -115,11 +119,18 @@ private:
         if (i == parallel_.size()) return process(std::move(works));
         const Ref p = parallel_[i];
         const std::int64_t n = p->src(0)->arg(0);
-        if (n == 1) return variants(at(works, p, arena_.index(0)), i + 1);
+        const bool outer_last = last_trips_;
+        last_trips_ = true;
+        if (n == 1) {
+            variants(at(works, p, arena_.index(0)), i + 1);
+            last_trips_ = outer_last;
+            return;
+        }
         const Value last =
             emit_.arith(Op::Eq, DType::Bool, {emit_.value(p), emit_.value(arena_.index(n - 1))});
         emit_.open_if(last);
         variants(at(works, p, arena_.index(n - 1)), i + 1);
+        last_trips_ = outer_last;
         emit_.open_else();
         const Ref fewer = shortened(p, n - 1);
         emit_.bind(fewer, emit_.value(p));
@@ -154,7 +165,9 @@ private:
         emit_.open_if(emit_.arith(Op::Lt, DType::Bool, {last, end}));
         if (constant) {
             emit_.bind(p, last);
+            last_trips_ = true;
             process(at(works, p, arena_.index(size->arg(0) - 1)));
+            last_trips_ = false;
         } else {
             emit_.bind(p, last);
             process(std::move(works));
@@ -349,7 +362,7 @@ private:
     }
 
     // The range that is next for all of the works, null if there is none.
-    Ref shared_range(const std::vector<Work>& works) const {
+    Ref shared_range(std::span<const Work> works) const {
         std::int64_t next = -1;
         for (const Work& w : works) {
             if (w.store == nullptr) return nullptr;
@@ -413,8 +426,22 @@ private:
             works, [&](const Work& w) { return is_kept(w) && (!teams_ || renewed_in(w) == 0); });
         if (rest.begin() != works.begin() && !rest.empty()) {
             for (Work& w : works) w.remaining &= ~emit_.open_ranges();
-            // Of rows that are gone through one by one, each is kept for itself.
+            // Of rows that are gone through one by one, each is kept for itself; before them, what
+            // is kept for all.
             if (const Ref shared = shared_range(works)) return run_loop(shared, std::move(works));
+            if (const Ref shared = shared_range(rest)) {
+                const auto others = std::stable_partition(
+                    works.begin(), rest.begin(),
+                    [&](const Work& w) { return (w.remaining & range_bit(shared)) == 0; });
+                if (others != works.begin() && others != rest.begin()) {
+                    std::vector<Work> after(others, works.end());
+                    works.erase(others, works.end());
+                    emit_.scratch_is_free();
+                    process(std::move(works));
+                    emit_.scratch_is_filled();
+                    return process(std::move(after));
+                }
+            }
             std::vector<Work> after(rest.begin(), rest.end());
             works.erase(rest.begin(), rest.end());
             emit_.scratch_is_free();
@@ -524,7 +551,8 @@ private:
             throw InternalError("codegen: a serial range of variable size");
         const std::int64_t n = range->src(0)->arg(0);
         if (n == 0) return;
-        const std::int64_t whole = is_ragged(range) ? n - 1 : n;
+        std::int64_t whole = is_ragged(range) ? n - 1 : n;
+        if (last_trips_) whole = trips_within(works, range, whole);
         if (whole > 1) {
             const Ref shorter = shortened(range, whole);
             std::vector<Work> inside = at(works, range, shorter);
@@ -548,6 +576,29 @@ private:
         }
         for (std::int64_t i = whole > 1 ? whole : 0; i < n; ++i)
             process(at(works, range, arena_.index(i)));
+    }
+
+    // Of a last trip, how many of the first trips of a loop are whole, if nearly all are: the
+    // others are code of their own.
+    static std::int64_t trips_within(const std::vector<Work>& works, Ref range, std::int64_t most) {
+        std::vector<Ref> roots;
+        for (const Work& w : works) roots.insert(roots.end(), w.values.begin(), w.values.end());
+        std::int64_t whole = most;
+        for (Ref n : ir::toposort(roots)) {
+            if (!n->is(Op::Lt) || !n->src(1)->is(Op::Const) || n->src(0)->dtype() != DType::Index ||
+                (n->ranges() & range_bit(range)) == 0)
+                continue;
+            ir::Affine rest = ir::affine(n->src(0));
+            std::int64_t step = 0;
+            std::erase_if(rest.terms, [&](const auto& t) {
+                if (t.first != range) return false;
+                step = t.second;
+                return true;
+            });
+            const std::int64_t room = n->src(1)->arg(0) - 1 - ir::bounds(rest).max;
+            if (step > 0) whole = std::min(whole, room < 0 ? 0 : room / step + 1);
+        }
+        return most - whole <= kRaggedTrips ? whole : most;
     }
 
     // --- reductions
@@ -639,7 +690,8 @@ private:
     std::uint64_t closed_ = 0;   // by any reduction
     bool overwrites_ = false;    // several memories are written
     bool teams_, squares_;
-    Ref limit_[64] = {};  // trips of ranges that end early
+    bool last_trips_ = false;  // code is made for the last trip of a ragged range
+    Ref limit_[64] = {};       // trips of ranges that end early
 };
 
 }  // namespace

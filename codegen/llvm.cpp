@@ -118,6 +118,7 @@ public:
             "ptr noalias nocapture %thread, ptr noalias nocapture %check, i64 %begin, i64 %end";
         body_ += "define void @" + f.symbol + "(" + params + ") #0 {\nentry:\n";
         if (!f.each_trip.empty()) {
+            next_ = 0;
             for_each_trip(f.each_trip);
             return;
         }
@@ -130,16 +131,25 @@ public:
         body_ += "  ret void\n}\n\n";
     }
 
-    void for_each_trip(const std::vector<std::string>& parts) {
+    void for_each_trip(const std::vector<Function::Step>& steps) {
         line("%some = icmp slt i64 %begin, %end");
         line("br i1 %some, label %trip, label %done");
         body_ += "trip:\n";
         line("%t = phi i64 [ %begin, %entry ], [ %next, %trip ]");
         line("%next = add nsw i64 %t, 1");
-        for (const std::string& part : parts)
-            line("call void @" + part +
-                 "(ptr %blocks, ptr %scalars, ptr %shared, ptr %thread, ptr %check, i64 %t, i64 "
-                 "%next)");
+        for (const Function::Step& step : steps) {
+            std::string begin = "%t", end = "%next";
+            if (step.repeats != 1) {
+                const std::string times = ", " + std::to_string(step.repeats);
+                begin = fresh("begin");
+                line(begin + " = mul nsw i64 %t" + times);
+                end = fresh("end");
+                line(end + " = mul nsw i64 %next" + times);
+            }
+            line("call void @" + step.symbol +
+                 "(ptr %blocks, ptr %scalars, ptr %shared, ptr %thread, ptr %check, i64 " + begin +
+                 ", i64 " + end + ")");
+        }
         line("%again = icmp slt i64 %next, %end");
         line("br i1 %again, label %trip, label %done");
         body_ += "done:\n  ret void\n}\n\n";

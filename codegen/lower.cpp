@@ -1,11 +1,15 @@
 #include <algorithm>
+#include <functional>
+#include <tuple>
 
 #include <sinter/codegen/codegen.h>
 #include <sinter/codegen/decompose.h>
 #include <sinter/ir/affine.h>
 #include <sinter/ir/env.h>
+#include <sinter/ir/simplify.h>
 #include <sinter/ir/spec.h>
 
+#include "blocks.h"
 #include "chain.h"
 #include "choose.h"
 #include "choose_gpu.h"
@@ -106,6 +110,28 @@ void fuse_ranges(Form& form) {
             }
             if (changed) break;
         }
+    }
+}
+
+// A range whose quotient and remainder by some number index memory becomes two: all strides are
+// even then.
+void divide_ranges(Form& form) {
+    const auto divided = [&]() -> std::pair<Ref, std::int64_t> {
+        const Analysis a = analyse(form.sink());
+        const Ref sink = form.sink();
+        for (Ref n : ir::toposort(std::span(&sink, 1))) {
+            if ((!n->is(Op::IDiv) && !n->is(Op::Mod)) || !n->src(1)->is(Op::Const)) continue;
+            const Ref r = n->src(0);
+            if (!r->is(Op::Range) || !r->src(0)->is(Op::Const)) continue;
+            const std::int64_t size = r->src(0)->arg(0), by = n->src(1)->arg(0);
+            if (by > 1 && by < size && size % by == 0 && (a.ordered & range_bit(r)) == 0)
+                return {r, by};
+        }
+        return {nullptr, 0};
+    };
+    for (auto [r, by] = divided(); r != nullptr; std::tie(r, by) = divided()) {
+        form.split(r, by, ir::role_of(r), ir::role_of(r));
+        form.set_sink(ir::simplify(form.arena(), form.sink()));
     }
 }
 
@@ -213,12 +239,22 @@ void lower_phases(Form& form, const std::string& name, const Target& target, boo
     }
 }
 
-// Steps that a block of rows goes through: one phase.
-void lower_chain(Form& form, const std::optional<Triangle>& triangle, const std::string& name,
-                 const Target& target, Program& program, std::vector<Function>& functions) {
-    const ChainCut cut = cut_chain(form);
+// A step of a trip: it runs once for each of its own ranges' trips, in turn.
+struct Step {
+    Ref sink;
+    std::vector<Ref> trips;    // those of all steps, then its own
+    std::int64_t repeats = 1;  // trips of its own
+    bool copies = false;       // an operand may be copied for all rows of a trip
+    std::vector<Limit> limits = {};
+};
+
+// Steps that follow one another in each trip, handing values on in near memory: one phase.
+using LimitSteps = std::function<void(std::vector<Step>&, std::span<const Ref> transformed)>;
+void lower_steps(Form& form, std::vector<Step> steps, std::int64_t near_bytes,
+                 const LimitSteps& limit, const std::string& name, const Target& target,
+                 Program& program, std::vector<Function>& functions) {
     program.schedule += name + ": " + form.log() + "\n";
-    program.thread_bytes = cut.near_bytes;
+    program.thread_bytes = near_bytes;
     struct Part {
         Form form;
         Analysis analysis;
@@ -227,34 +263,61 @@ void lower_chain(Form& form, const std::optional<Triangle>& triangle, const std:
     };
     std::vector<Part> parts;
     std::vector<Ref> transformed;
-    for (Ref sink : cut.sinks) {
-        Part part{Form(form.arena(), sink), analyse(sink), {}, {}};
-        part.form.reserve(cut.near_bytes, cut.trips);
-        part.plan = choose(part.analysis, target, cut.trips);
+    for (const Step& step : steps) {
+        Part part{Form(form.arena(), step.sink), analyse(step.sink), {}, {}};
+        part.form.reserve(near_bytes, step.trips);
+        part.plan = choose(part.analysis, target, step.trips, step.copies);
         part.placed = apply(part.form, part.plan);
         transformed.push_back(part.form.sink());
         parts.push_back(std::move(part));
     }
-    std::vector<std::vector<Limit>> limits(parts.size());
-    if (triangle) limits = column_limits(form.arena(), cut, *triangle, transformed);
+    if (limit) limit(steps, transformed);
     Function all;
     all.symbol = name + "_0";
     Phase phase;
     for (std::size_t i = 0; i < parts.size(); ++i) {
         const std::string symbol = all.symbol + "_" + std::to_string(i);
         Part& part = parts[i];
-        if (!limits[i].empty())
-            part.form.note("r" + std::to_string(limits[i][0].range) + " up to the diagonal");
+        Step& step = steps[i];
+        if (!step.limits.empty())
+            part.form.note("r" + std::to_string(step.limits[0].range) + " up to the diagonal");
         Lowered lowered = linear(part.form, part.placed, part.analysis, part.plan, symbol, target,
-                                 program, std::move(limits[i]));
+                                 program, std::move(step.limits));
         functions.push_back(std::move(lowered.function));
-        all.each_trip.push_back(symbol);
-        phase.trips = lowered.phase.trips;
-        phase.trip_cost += lowered.phase.trip_cost;
+        all.each_trip.push_back({symbol, step.repeats});
+        phase.trips = lowered.phase.trips / step.repeats;
+        phase.trip_cost += lowered.phase.trip_cost * static_cast<double>(step.repeats);
     }
     phase.symbol = all.symbol;
     functions.push_back(std::move(all));
     program.phases.push_back(std::move(phase));
+}
+
+// Steps that a block of rows goes through.
+void lower_chain(Form& form, const std::optional<Triangle>& triangle, const std::string& name,
+                 const Target& target, Program& program, std::vector<Function>& functions) {
+    const ChainCut cut = cut_chain(form);
+    std::vector<Step> steps;
+    for (Ref sink : cut.sinks) steps.push_back({sink, cut.trips});
+    LimitSteps limit;
+    if (triangle)
+        limit = [&](std::vector<Step>& all, std::span<const Ref> transformed) {
+            auto limits = column_limits(form.arena(), cut, *triangle, transformed);
+            for (std::size_t i = 0; i < all.size(); ++i) all[i].limits = std::move(limits[i]);
+        };
+    lower_steps(form, std::move(steps), cut.near_bytes, limit, name, target, program, functions);
+}
+
+// A long sum, a block of its steps at a time.
+void lower_blocks(Form& form, const BlockCut& cut, const std::string& name, const Target& target,
+                  Program& program, std::vector<Function>& functions) {
+    std::vector<Step> steps{{cut.accumulate, cut.trips}, {cut.finish, cut.trips}};
+    steps[0].copies = true;
+    for (Ref r : cut.blocks) {
+        steps[0].trips.push_back(r);
+        steps[0].repeats *= r->src(0)->arg(0);
+    }
+    lower_steps(form, std::move(steps), cut.near_bytes, {}, name, target, program, functions);
 }
 
 }  // namespace
@@ -276,12 +339,19 @@ Program lower(Ref sink, const std::string& name, const Target& target) {
         has_near_memory(sink) ? find_triangle(sink) : std::nullopt;
     sink = decompose(arena, sink, target);
     Form form(arena, sink);
+    const std::int64_t blocks = ir::env::number("BLOCKS");
     const bool plain = ir::env::flag("NOOPT"), gpu = target.kind == Target::Kind::Cuda;
-    if (!plain) fuse_ranges(form);
+    if (!plain) {
+        divide_ranges(form);
+        fuse_ranges(form);
+    }
     Program program;
     std::vector<Function> functions;
     if (has_near_memory(form.sink()) && !gpu)
         lower_chain(form, triangle, name, target, program, functions);
+    else if (const std::optional<BlockCut> cut =
+                 plain || gpu || blocks == 0 ? std::nullopt : cut_long_sum(form, blocks == 2))
+        lower_blocks(form, *cut, name, target, program, functions);
     else
         lower_phases(form, name, target, plain, program, functions);
     program.source = gpu ? render_cuda(functions, program.phases, program.thread_bytes)

@@ -194,19 +194,20 @@ std::int64_t Form::stage(Ref value, std::span<const Ref> over, Row row, int by) 
     return bytes;
 }
 
-std::int64_t Form::stage(Ref value, std::span<const Ref> over, std::span<const Ref> computing) {
+std::int64_t Form::stage(Ref value, std::span<const Ref> over, std::span<const Ref> computing,
+                         std::int64_t padding) {
     Arena& a = arena_;
     std::int64_t elements = 1;
     std::string names;
     for (Ref r : over) {
-        elements *= r->src(0)->arg(0);
+        elements *= r->src(0)->arg(0) + (r == over.back() ? padding : 0);
         names += " " + text(r);
     }
     const auto element_bytes = static_cast<std::int64_t>(size_of(value->dtype()));
     Ref index = a.index(scratch_ / element_bytes);
     std::int64_t rest = elements;
     for (Ref r : over) {
-        rest /= r->src(0)->arg(0);
+        rest /= r->src(0)->arg(0) + (r == over.back() ? padding : 0);
         index = fold(a, Op::Add, index, fold(a, Op::Mul, r, a.index(rest)));
     }
     const bool load = value->is(Op::Load);
@@ -224,12 +225,26 @@ std::int64_t Form::stage(Ref value, std::span<const Ref> over, std::span<const R
     return scratch_ + elements * element_bytes;
 }
 
-void Form::expand_unrolled() {
+Ref Form::rename_in_copy(Ref r) {
+    const Ref renamed = range_node(arena_, fresh_number(), r->src(0), Role::Serial, false);
+    std::vector<Ref> stores(sink_->src().begin(), sink_->src().end());
+    stores[0] = substitute_free(arena_, stores[0], r, renamed);
+    sink_ = arena_.make(Op::Sink, DType::None, stores);
+    return renamed;
+}
+
+void Form::expand_unrolled(Ref innermost) {
     Arena& a = arena_;
     while (true) {
         const std::vector<Ref> order = ir::toposort(std::span(&sink_, 1));
-        const auto found = std::ranges::find_if(
-            order, [](Ref n) { return n->is(Op::Range) && ir::role_of(n) == Role::Unroll; });
+        const auto unrolled = [](Ref n) {
+            return n->is(Op::Range) && ir::role_of(n) == Role::Unroll;
+        };
+        // Stores are copied where they stand, so the last range to be expanded is the innermost.
+        auto found = std::ranges::find_if(order, [&](Ref n) {
+            return unrolled(n) && (innermost == nullptr || n->arg(0) != innermost->arg(0));
+        });
+        if (found == order.end()) found = std::ranges::find_if(order, unrolled);
         if (found == order.end()) return;
         const Ref u = *found;
         const std::uint64_t mask = range_bit(u);

@@ -27,6 +27,8 @@ public:
         for (Ref r : ranges) used_ |= range_bit(r);
     }
 
+    std::int64_t reserved_bytes() const { return scratch_; }
+
     struct Halves {
         Ref outer, inner;
     };
@@ -43,14 +45,18 @@ public:
     /// trip of the others it depends on, and read from there by all that used it; side by side in
     /// the order of `over`, the last running fastest. A load keeps its mask. Gives the bytes of
     /// scratch used, with those reserved.
-    /// Reductions named in `computing` go on computing the value themselves.
-    std::int64_t stage(Ref value, std::span<const Ref> over, std::span<const Ref> computing = {});
+    /// Reductions named in `computing` go on computing the value themselves. Steps of all ranges
+    /// but the last lie `padding` elements further apart.
+    std::int64_t stage(Ref value, std::span<const Ref> over, std::span<const Ref> computing = {},
+                       std::int64_t padding = 0);
     /// The same for a load, whose copy goes through the ranges over[first] … over[last - 1], which
     /// make one row of memory, as one range in unrolled blocks of `by`.
     struct Row {
         std::size_t first, last;
     };
     std::int64_t stage(Ref value, std::span<const Ref> over, Row row, int by);
+    /// The copy that was made last goes through a range of its own in place of r, and gives it.
+    Ref rename_in_copy(Ref r);
     /// `into` in place of two ranges, of as many elements: they are its digits, outer first.
     void join(Ref outer, Ref inner, Ref into);
     /// Of a tile that a team of threads computes, `load` is kept in the team's scratch for `step`
@@ -61,8 +67,9 @@ public:
     };
     std::int64_t share(Ref load, const Tile& tile, Ref lane);
     /// Unrolled ranges become copies of the code: of the stores they are free in, and of the
-    /// accumulators of the reduces that close them.
-    void expand_unrolled();
+    /// accumulators of the reduces that close them. Copies of stores along
+    /// `innermost`, if there, follow one another.
+    void expand_unrolled(Ref innermost = nullptr);
 
 private:
     Arena& arena_;

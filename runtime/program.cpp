@@ -98,6 +98,7 @@ std::string surroundings(const codegen::Target& target) {
     append(key, target.key());
     append(key, kPasses);
     append(key, ir::env::number("NOOPT"));
+    append(key, ir::env::number("BLOCKS"));
     return key;
 }
 

@@ -121,25 +121,35 @@ bool stays_in_row(Ref reader, std::int64_t slot, std::span<const Row> rows) {
     return true;
 }
 
-// Bytes that every block of rows reads again: what does not depend on the innermost row.
+// The most bytes that blocks of rows read again and again, and that should stay near in between:
+// what does not depend on the innermost row, and what a reduction goes through for each of the
+// outer rows (a product's operand that has no such row would be read whole for each of them).
 double shared_bytes(Ref sink, std::span<const Ref> rows, std::int64_t but_slot) {
-    std::uint64_t outer = 0;
-    for (Ref r : rows) outer |= r->ranges();
     std::unordered_map<Ref, double> most;
     std::vector<Ref> ranges;
+    std::uint64_t reduced = 0;
     const std::vector<Ref> order = ir::toposort(std::span<const Ref>(&sink, 1));
-    for (Ref n : order)
+    for (Ref n : order) {
         if (n->is(Op::Range)) ranges.push_back(n);
+        if (n->is(Op::Reduce) || n->is(Op::Accumulate))
+            for (Ref r : ir::named_ranges(n)) reduced |= r->ranges();
+    }
     for (Ref n : order) {
         if (!n->is(Op::Load) || n->src(0)->arg(0) == but_slot) continue;
         const std::uint64_t used = n->src(1)->ranges();
-        if ((used & rows.back()->ranges()) != 0) continue;
-        double elements = 1;
-        for (Ref r : ranges)
-            if ((r->ranges() & used & ~outer) != 0)
-                elements *= static_cast<double>(size_of_range(r));
-        double& bytes = most[n->src(0)];
-        bytes = std::max(bytes, elements * static_cast<double>(size_of(n->dtype())));
+        std::uint64_t outer = 0;
+        for (Ref row : rows) {
+            outer |= row->ranges();
+            const bool again =
+                (used & row->ranges()) == 0 && (row == rows.back() || (used & reduced) != 0);
+            if (!again) continue;
+            double elements = 1;
+            for (Ref r : ranges)
+                if ((r->ranges() & used & ~outer) != 0)
+                    elements *= static_cast<double>(size_of_range(r));
+            double& bytes = most[n->src(0)];
+            bytes = std::max(bytes, elements * static_cast<double>(size_of(n->dtype())));
+        }
     }
     double total = 0;
     for (const auto& [param, bytes] : most) total += bytes;
@@ -208,7 +218,36 @@ private:
             for (std::size_t i = 0; i < rows.size(); ++i)
                 if (rows[i].read != member->rows[i]) return;
         }
-        if (rows.empty() || !stays_in_row(r.sink, slot, rows)) return;
+        const std::size_t ranges = into.ranges + chains_[chain_of_[k]].ranges;
+        if (ranges > cost::kMaxRanges) return;
+        // A new chain may run over fewer of the rows, a product's columns not among them.
+        const std::size_t fewest = member->rows.empty() ? 1 : member->rows.size();
+        const auto row_bytes = [&] {
+            return into.row_bytes +
+                   rows.back().stride * static_cast<std::int64_t>(size_of(graph_.dtype(value)));
+        };
+        while (rows.size() >= fewest && !pays(f.sink, r.sink, slot, rows, row_bytes()))
+            rows.pop_back();
+        if (rows.size() < fewest) return;
+
+        std::vector<Ref> written, read;
+        for (const Row& row : rows) {
+            written.push_back(row.written);
+            read.push_back(row.read);
+        }
+        into.row_bytes = row_bytes();
+        member->rows = std::move(read);
+        into.members.insert(into.members.begin(), {k, std::move(written)});
+        into.near.push_back(value);
+        into.ranges = ranges;
+        chains_[chain_of_[k]].members.clear();
+        chain_of_[k] = chain_of_[reader];
+    }
+
+    // Whether kernels should hand each other those rows, where `row_bytes` are near for each.
+    bool pays(Ref writer, Ref reader, std::int64_t slot, std::span<const Row> rows,
+              std::int64_t row_bytes) const {
+        if (!stays_in_row(reader, slot, rows)) return false;
         std::vector<Ref> written, read;
         double trips = 1;
         for (const Row& row : rows) {
@@ -216,24 +255,10 @@ private:
             read.push_back(row.read);
             trips *= static_cast<double>(size_of_range(row.written));
         }
-        const std::int64_t row_bytes =
-            into.row_bytes +
-            rows.back().stride * static_cast<std::int64_t>(size_of(graph_.dtype(value)));
-        if (row_bytes * cost::kChainRows > limits_.near_bytes) return;
-        const std::size_t ranges = into.ranges + chains_[chain_of_[k]].ranges;
-        if (ranges > cost::kMaxRanges) return;
-        if (trips < cost::kChainRows * cost::kParallelRows && !limits_.always) return;
-        if (shared_bytes(f.sink, written, -1) + shared_bytes(r.sink, read, slot) >
-            2.0 * static_cast<double>(limits_.near_bytes))
-            return;
-
-        member->rows = std::move(read);
-        into.members.insert(into.members.begin(), {k, std::move(written)});
-        into.near.push_back(value);
-        into.row_bytes = row_bytes;
-        into.ranges = ranges;
-        chains_[chain_of_[k]].members.clear();
-        chain_of_[k] = chain_of_[reader];
+        return row_bytes * cost::kChainRows <= limits_.near_bytes &&
+               (trips >= cost::kChainRows * cost::kParallelRows || limits_.always) &&
+               shared_bytes(writer, written, -1) + shared_bytes(reader, read, slot) <=
+                   2.0 * static_cast<double>(limits_.near_bytes);
     }
 
     FinishedKernel joined(const Chain& chain) {

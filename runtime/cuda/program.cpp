@@ -68,6 +68,7 @@ std::string surroundings(const codegen::Target& target) {
     append(key, target.key());
     append(key, nvrtc::api().version());
     append(key, ir::env::number("NOOPT"));
+    append(key, ir::env::number("BLOCKS"));
     return key;
 }
 

@@ -161,7 +161,8 @@ TEST_CASE("matrix products of every layout and ragged size") {
                               Case{64, 100, 50, true, false}, Case{70, 17, 3, true, true},
                               Case{5, 200, 31, false, true}, Case{70, 1030, 33, false, false},
                               Case{66, 2048, 9, true, false}, Case{200, 150, 70, false, true},
-                              Case{100, 520, 37, false, true}, Case{300, 16, 64, false, true}}) {
+                              Case{100, 520, 37, false, true}, Case{300, 16, 64, false, true},
+                              Case{33, 530, 5200, false, true}, Case{310, 300, 900, true, false}}) {
             CAPTURE(s.m);
             CAPTURE(s.n);
             Arena a;

@@ -46,6 +46,8 @@ inline constexpr auto kEnvVars = std::to_array<EnvVar>({
     {"CHAIN", Kind::Number, "1",
      "0 keeps kernels apart that could hand rows to one another; 2 joins them however small they "
      "are."},
+    {"BLOCKS", Kind::Number, "1",
+     "0 runs every sum of products in one go; 2 cuts all of them into blocks of a few steps."},
     {"NO_COLOR", Kind::Text, "", "Anything at all keeps colours out of what DEBUG prints."},
 });
 

@@ -1,0 +1,291 @@
+#include "blocks.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include <sinter/ir/affine.h>
+
+#include "analysis.h"
+
+namespace sinter::codegen {
+namespace {
+
+using ir::Role;
+
+constexpr double kPanelWidth = 256;  // bytes of an operand's rows that a register tile takes
+constexpr std::int64_t kLine = 64, kLanes = 16;
+constexpr std::int64_t kTileRows = 12;  // whole register tiles of 2, 3, 4, 6 or 12
+
+// What is cut, and into what.
+struct Sizes {
+    double panel_bytes = 1.25 * (1 << 20);  // of the second-level cache, for all steps of a panel
+    double near_bytes = 2 << 20;            // operands that are so small are near as they lie
+    double few_steps = 256;                 // no copy pays for so few
+    std::int64_t few_uses = 16;             // of an operand: not worth a copy
+    std::int64_t steps = 512;               // of a block: its part of a panel fits near
+    std::int64_t columns = 64;              // of a trip: a register tile wide
+    std::int64_t most_rows = 1024, copied_rows = 256, least_rows = 64;
+    std::int64_t trips = 8;  // keep threads busy
+};
+// So that small kernels go the same ways.
+constexpr Sizes kForced{0, 0, 2, 1, 3, 20, 9, 9, 9, 1};
+
+constexpr std::int64_t kNearSum = ir::kNearSlot;
+constexpr std::int64_t kAlignment = 64, kAliasBytes = 1024;
+
+bool has(std::uint64_t mask, std::int64_t range) { return (mask >> range & 1) != 0; }
+
+// Ranges of the result that the same operands depend on.
+struct Group {
+    std::uint64_t loads = 0;
+    std::vector<std::int64_t> ranges;  // the longest first
+    std::int64_t stride = INT64_MAX;   // of the result, the shortest
+};
+
+// How much of each range a trip (or a block) has; a whole one is not split.
+struct Part {
+    std::int64_t range, size;
+};
+
+// About `most` of n, in even parts of whole `units` where there are any that are not much less;
+// otherwise `step` divides it, so that the last part alone is ragged.
+std::int64_t part_of(std::int64_t n, std::int64_t most, std::int64_t unit, std::int64_t step) {
+    if (n <= most) return n;
+    for (std::int64_t d = most / unit * unit; d > most / 2; d -= unit)
+        if (n % d == 0) return d;
+    const std::int64_t parts = (n + most - 1) / most;
+    return ((n + parts - 1) / parts + step - 1) / step * step;
+}
+
+// At most `most` steps of a group's ranges for a trip, the longest range first; `width` of the
+// result's columns make whole register tiles, 0 where the ranges are its rows.
+std::vector<Part> parts_of(const Analysis& a, const Group& group, std::int64_t most,
+                           std::int64_t width) {
+    std::vector<Part> parts;
+    for (std::int64_t n : group.ranges) {
+        const bool few = most < kLanes;
+        const std::int64_t unit = width > 0 && !few ? kLanes : 1;
+        const std::int64_t step = few ? 1 : width > 0 ? width : kTileRows;
+        const std::int64_t mine = std::min(part_of(a.size(n), most, unit, step), a.size(n));
+        parts.push_back({n, mine});
+        most = std::max<std::int64_t>(1, most / mine);
+    }
+    return parts;
+}
+
+std::int64_t trips_of(const Analysis& a, std::span<const Part> parts) {
+    std::int64_t trips = 1;
+    for (const Part& p : parts) trips *= (a.size(p.range) + p.size - 1) / p.size;
+    return trips;
+}
+
+// Whether every step of the sum lies on lines of its own in all operands, of which a part is used
+// at a time.
+bool steps_apart(const Analysis& a, const Reducing& r) {
+    return std::ranges::none_of(r.loads, [&](std::size_t l) {
+        const MemoryAccess& m = a.accesses[l];
+        const auto bytes = static_cast<std::int64_t>(size_of(m.node->dtype()));
+        return (m.general & r.closed) != 0 || std::ranges::any_of(a.numbers, [&](std::int64_t n) {
+                   return has(r.closed, n) && a.size(n) > 1 &&
+                          std::abs(m.stride[n]) * bytes < kLine;
+               });
+    });
+}
+
+// Bytes that the sum reads, each once.
+double operand_bytes(const Analysis& a, const Reducing& r) {
+    double bytes = 0;
+    for (std::size_t l : r.loads) {
+        const MemoryAccess& m = a.accesses[l];
+        std::uint64_t ranges = 0;
+        for (std::int64_t n : a.numbers)
+            if (m.depends(n)) ranges |= std::uint64_t{1} << n;
+        bytes += a.volume(ranges) * static_cast<double>(size_of(m.node->dtype()));
+    }
+    return bytes;
+}
+
+// Whether an operand's panel of all steps would not stay near, or parts of lines would be gone
+// before the others are used.
+bool pays(const Analysis& a, const Reducing& r, const Sizes& sizes) {
+    const double steps = a.volume(r.closed);
+    return steps * kPanelWidth > sizes.panel_bytes ||
+           (steps >= sizes.few_steps && operand_bytes(a, r) > sizes.near_bytes &&
+            steps_apart(a, r));
+}
+
+// The one sum of products of a kernel that may be cut; null if there is none.
+const Reducing* long_sum(const Analysis& a, const Sizes& sizes) {
+    if (a.reductions.size() != 1 || a.ordered != 0) return nullptr;
+    const Reducing& r = a.reductions[0];
+    const bool sum = r.node->is(Op::Reduce) &&
+                     r.node->arg(0) == static_cast<std::int64_t>(ir::ReduceKind::Add) &&
+                     r.node->args().size() == 1 &&
+                     (r.node->dtype() == f32 || r.node->dtype() == f64);
+    if (!sum || r.loads.size() < 2 || !pays(a, r, sizes)) return nullptr;
+    for (Ref s : a.stores)
+        if (s->ranges() != r.scope) return nullptr;
+    for (std::int64_t n : a.numbers)
+        if (!a.range[n]->src(0)->is(Op::Const)) return nullptr;
+    return &r;
+}
+
+// The ranges of the result by the operands that depend on them, without those that all do.
+std::vector<Group> groups_of(const Analysis& a, const Reducing& r) {
+    std::uint64_t all = 0;
+    std::vector<Group> groups;
+    for (std::size_t l = 0; l < r.loads.size(); ++l)
+        for (std::int64_t n : a.numbers)
+            if (has(r.scope, n) && a.accesses[r.loads[l]].depends(n)) all |= std::uint64_t{1} << l;
+    for (std::int64_t n : a.numbers) {
+        if (!has(r.scope, n)) continue;
+        std::uint64_t loads = 0;
+        for (std::size_t l = 0; l < r.loads.size(); ++l)
+            if (a.accesses[r.loads[l]].depends(n)) loads |= std::uint64_t{1} << l;
+        if (loads == all) continue;
+        auto group = std::ranges::find(groups, loads, &Group::loads);
+        if (group == groups.end()) group = groups.insert(group, {loads, {}});
+        group->ranges.push_back(n);
+        for (const MemoryAccess& m : a.accesses)
+            if (m.is_store && m.stride[n] != 0)
+                group->stride = std::min(group->stride, std::abs(m.stride[n]));
+    }
+    for (Group& g : groups)
+        std::ranges::stable_sort(g.ranges, std::greater(), [&](auto n) { return a.size(n); });
+    std::ranges::stable_sort(groups, {}, &Group::stride);
+    return groups;
+}
+
+// The steps of a block: outer ranges of the sum, as memory lies, are walked block by block.
+std::vector<Part> block_parts(const Analysis& a, const Reducing& r, std::int64_t best_steps,
+                              std::int64_t most_steps) {
+    std::vector<std::pair<std::int64_t, std::int64_t>> order;  // by the longest stride
+    for (std::int64_t n : a.numbers) {
+        if (!has(r.closed, n)) continue;
+        std::int64_t longest = 0;
+        for (std::size_t l : r.loads)
+            longest = std::max(longest, std::abs(a.accesses[l].stride[n]));
+        order.emplace_back(longest, n);
+    }
+    std::ranges::sort(order);
+    std::vector<Part> parts;
+    std::int64_t steps = 1;
+    for (const auto& [stride, n] : order) {
+        const std::int64_t size = a.size(n);
+        const std::int64_t most = std::max<std::int64_t>(1, most_steps / steps);
+        std::int64_t mine = size;
+        if (size > most) {
+            const std::int64_t best = std::max<std::int64_t>(1, best_steps / steps);
+            mine = part_of(size, best, 1, 1);
+        }
+        parts.push_back({n, mine});
+        steps *= mine;
+    }
+    std::ranges::reverse(parts);
+    return parts;
+}
+
+}  // namespace
+
+std::optional<BlockCut> cut_long_sum(Form& form, bool always) {
+    Arena& a = form.arena();
+    const Analysis before = analyse(form.sink());
+    const Sizes sizes = always ? kForced : Sizes{};
+    const Reducing* const sum = long_sum(before, sizes);
+    if (sum == nullptr) return std::nullopt;
+    std::vector<Group> groups = groups_of(before, *sum);
+    if (groups.size() < 2) return std::nullopt;
+
+    std::int64_t batches = 1;
+    std::uint64_t grouped = 0;
+    for (const Group& g : groups)
+        for (std::int64_t n : g.ranges) grouped |= std::uint64_t{1} << n;
+    for (std::int64_t n : before.numbers)
+        if (has(sum->scope & ~grouped, n)) batches *= before.size(n);
+    // Where there are few trips, they get fewer rows each.
+    std::vector<std::vector<Part>> parts;
+    std::int64_t trips = 0;
+    const bool both_copied = steps_apart(before, *sum);
+    const std::int64_t most_rows = both_copied ? sizes.copied_rows : sizes.most_rows,
+                       columns = both_copied ? sizes.copied_rows : sizes.columns;
+    for (std::int64_t rows = most_rows; rows >= sizes.least_rows && trips < sizes.trips;
+         rows /= 2) {
+        parts.clear();
+        trips = batches;
+        for (std::size_t g = 0; g < groups.size(); ++g) {
+            parts.push_back(
+                parts_of(before, groups[g], g == 0 ? columns : rows, g == 0 ? sizes.columns : 0));
+            trips *= trips_of(before, parts.back());
+        }
+    }
+    if (trips < sizes.trips) return std::nullopt;
+    for (const std::vector<Part>& group : parts) {
+        std::int64_t share = 1;
+        for (const Part& p : group) share *= p.size;
+        if (share < sizes.few_uses) return std::nullopt;
+    }
+
+    BlockCut cut;
+    const auto divide = [&](const Part& p, Role inner, std::vector<Ref>& outer) {
+        const Ref range = before.range[p.range];
+        if (p.size == before.size(p.range)) return;
+        if (p.size == 1) {
+            outer.push_back(form.bind(range, Role::Parallel));
+            return;
+        }
+        outer.push_back(form.split(range, p.size, Role::Parallel, inner).outer);
+    };
+    for (std::int64_t n : before.numbers)
+        if (has(sum->scope & ~grouped, n))
+            cut.trips.push_back(form.bind(before.range[n], Role::Parallel));
+    for (const std::vector<Part>& group : parts)
+        for (const Part& p : group) divide(p, Role::Loop, cut.trips);
+    for (const Part& p :
+         block_parts(before, *sum, sizes.steps, both_copied ? sizes.steps : 2 * sizes.steps))
+        divide(p, Role::Reduce, cut.blocks);
+
+    const Analysis after = analyse(form.sink());
+    const Ref reduce = after.reductions[0].node;
+    std::uint64_t outside = 0;
+    for (Ref r : cut.trips) outside |= range_bit(r);
+    // The sums of a trip lie as the result does; rows a power of two apart are moved by a line.
+    std::vector<std::pair<std::int64_t, Ref>> kept;
+    for (std::int64_t n : after.numbers) {
+        if (!has(after.reductions[0].scope & ~outside, n)) continue;
+        std::int64_t stride = 0;
+        for (const MemoryAccess& m : after.accesses)
+            if (m.is_store) stride = std::max(stride, std::abs(m.stride[n]));
+        kept.emplace_back(stride, after.range[n]);
+    }
+    std::ranges::stable_sort(kept, {}, [](const auto& k) { return k.first; });
+    const auto bytes = static_cast<std::int64_t>(size_of(reduce->dtype()));
+    Ref index = a.index(0);
+    std::int64_t elements = 1;
+    for (const auto& [stride, r] : kept) {
+        index = fold(a, Op::Add, index, fold(a, Op::Mul, r, a.index(elements)));
+        elements *= r->src(0)->arg(0);
+        if (elements * bytes % kAliasBytes == 0) elements += kAlignment / bytes;
+    }
+    cut.near_bytes = (elements * bytes + kAlignment - 1) / kAlignment * kAlignment;
+
+    std::vector<Ref> values(reduce->src().begin(), reduce->src().end());
+    std::erase_if(values, [&](Ref r) { return std::ranges::count(cut.blocks, r) != 0; });
+    const Ref block_sum = a.make(Op::Reduce, reduce->dtype(), values, reduce->args());
+    const Ref memory = ir::param(a, reduce->dtype(), kNearSum), whole = a.truth(true);
+    const Ref sums = ir::load(a, memory, index, whole, 0);
+    Ref first = whole;
+    for (Ref r : cut.blocks) first = fold(a, Op::And, first, fold(a, Op::Lt, r, a.index(1)));
+    const Ref choice[] = {first, a.constant_bits(reduce->dtype(), 0), sums};
+    const Ref so_far = a.make(Op::Where, reduce->dtype(), choice);
+    const Ref store = ir::store(a, memory, index, a.add(so_far, block_sum), whole);
+    cut.accumulate = a.make(Op::Sink, DType::None, {store});
+    cut.finish = rebuild(form.sink(), [&](Ref n, std::span<const Ref> src) {
+        return n == reduce ? sums : make_folded(a, n, src);
+    });
+    std::string what = "sum in blocks over";
+    for (Ref r : cut.blocks) what += " r" + std::to_string(r->arg(0));
+    form.note(what);
+    return cut;
+}
+
+}  // namespace sinter::codegen

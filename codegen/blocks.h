@@ -1,0 +1,27 @@
+#pragma once
+// Long sums of products go through their steps in blocks, so that what a block reads stays near.
+
+#include <optional>
+#include <vector>
+
+#include "transform.h"
+
+namespace sinter::codegen {
+
+/// A kernel cut into two steps that follow one another for each trip: one adds a block of the sum's
+/// steps to what is kept near, and runs for every block in turn; the last uses the sums.
+struct BlockCut {
+    Ref accumulate, finish;       ///< the sinks of the two
+    std::vector<Ref> trips;       ///< the ranges that run in parallel, outermost first
+    std::vector<Ref> blocks;      ///< those that number the blocks of the sum, likewise
+    std::int64_t near_bytes = 0;  ///< of the thread's scratch, from its start
+};
+
+/// Cuts a kernel around one long sum of products whose operands are each used by many elements of
+/// the result (Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication"); nothing
+/// where the sum is short, or the result small. The blocks depend on the sizes alone, never on the
+/// number of threads, so that results do not either. With `always`, sums of any length are cut,
+/// into blocks of a few steps.
+std::optional<BlockCut> cut_long_sum(Form& form, bool always);
+
+}  // namespace sinter::codegen

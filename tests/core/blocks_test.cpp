@@ -1,0 +1,97 @@
+// Sums of products that go through their steps in blocks, against REF: as they are chosen for large
+// operands, and with every sum cut into blocks of a few steps.
+
+#include <sinter/sinter.h>
+#include <sinter/testing.h>
+
+#include <doctest/doctest.h>
+
+#include <sinter/ir/env.h>
+
+#include <cmath>
+#include <functional>
+#include <limits>
+
+using namespace sinter;
+
+namespace {
+
+using Program = std::function<Tensor()>;
+
+std::vector<float> on(const char* device, const Program& program) {
+    const DeviceGuard guard{Device(device)};
+    manual_seed(11);
+    return program().to_vector<float>();
+}
+
+// The largest difference, in units of the largest result; infinite where one has NaN.
+double difference(const std::vector<float>& got, const std::vector<float>& want) {
+    REQUIRE(got.size() == want.size());
+    double most = 0, scale = 0;
+    for (std::size_t i = 0; i < got.size(); ++i) {
+        const double d = std::fabs(static_cast<double>(got[i]) - static_cast<double>(want[i]));
+        most = std::max(most, d <= std::numeric_limits<double>::max() ? d : INFINITY);
+        scale = std::max(scale, std::fabs(static_cast<double>(want[i])));
+    }
+    return most / scale;
+}
+
+// Sums of `steps` products in another order; results are about sqrt(steps) large.
+double tolerance(double steps) { return 4 * std::sqrt(steps) * 0x1p-23; }
+
+struct Case {
+    const char* name;
+    double steps;
+    Program program;
+};
+
+Tensor values(Shape shape) { return randn(std::move(shape)).realize(); }
+
+const Case kCases[] = {
+    {"few rows, many steps", 5300, [] { return matmul(values({17, 5300}), values({5300, 530})); }},
+    {"few columns", 5300, [] { return matmul(values({530, 5300}), values({5300, 17})); }},
+    {"a prime number of steps", 5303,
+     [] { return matmul(values({17, 5303}), transpose(values({523, 5303}), 0, 1)); }},
+    {"steps far apart in both operands", 900,
+     [] { return matmul(transpose(values({900, 310}), 0, 1), values({900, 290})); }},
+    {"the same of a batch", 300,
+     [] { return matmul(transpose(values({5, 300, 150}), 1, 2), values({5, 300, 70})); }},
+    {"heads side by side", 520,
+     [] {
+         const Tensor heads = permute(values({2, 6, 260, 64}), {0, 2, 1, 3});
+         return matmul(transpose(reshape(heads, {520, 384}), 0, 1), values({520, 130}));
+     }},
+    {"a value before, and others after", 5200,
+     [] {
+         const Tensor x = tanh(values({13, 5200}));
+         return gelu(matmul(x, values({5200, 515})) * 0.02 + values({515}));
+     }},
+    {"the gradient of a convolution's weight", 4 * 36 * 36,
+     [] {
+         const Tensor x = values({4, 6, 38, 38}), w = values({20, 6, 3, 3});
+         return gradient(sum(square(conv2d(x, w))), {w})[0];
+     }},
+};
+
+}  // namespace
+
+TEST_CASE("sums of products in blocks are what REF computes") {
+    for (const Case& c : kCases) {
+        CAPTURE(c.name);
+        const std::vector<float> want = on("REF", c.program);
+        for (const char* blocks : {"0", "1", "2"}) {
+            CAPTURE(blocks);
+            const ir::env::Override mode("BLOCKS", blocks);
+            CHECK(difference(on("CPU", c.program), want) < tolerance(c.steps));
+        }
+    }
+}
+
+TEST_CASE("two products of a gate are two kernels, whose weights are read once") {
+    const DeviceGuard guard{Device("CPU")};
+    const Tensor x = values({128, 300}), up = values({300, 2048}), gate = values({300, 2048});
+    Tensor result = silu(matmul(x, gate)) * matmul(x, up);
+    const std::uint64_t before = stats().launches;
+    result.realize();
+    CHECK(stats().launches - before == 2);
+}

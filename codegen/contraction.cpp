@@ -22,9 +22,10 @@ constexpr double kStageBytes = 1.25 * (1 << 20);  // of the second-level cache, 
 constexpr double kStageBlocks = 8,
                  kStageRows = 64,  // fewer do not keep threads busy, or pay for the copy
     kTripRows = 16;
-constexpr double kRowsBytes = 1 << 19;   // of the second-level cache, for a trip's rows
-constexpr double kFarOperand = 1 << 20;  // bytes that stay in the second-level cache as they lie
-constexpr double kSmallWork = 1e5;       // cycles that one thread may do alone
+constexpr double kRowsBytes = 1 << 19;      // of the second-level cache, for a trip's rows
+constexpr double kFarOperand = 1 << 20;     // bytes that stay in the second-level cache as they lie
+constexpr double kUnevenOperand = 1 << 18;  // the same where rows begin within lines
+constexpr double kSmallWork = 1e5;          // cycles that one thread may do alone
 constexpr double kCopied = 0.15, kTransposed = 0.5;  // cycles an element that is staged
 
 bool has(std::uint64_t mask, std::int64_t range) { return (mask >> range & 1) != 0; }
@@ -133,7 +134,9 @@ private:
             }
             if (!own) continue;
             if (across ? lies_across(m, v)
-                       : m.stride[v] == 1 && (pages_apart(m) || operand_bytes(m) > kFarOperand))
+                       : m.stride[v] == 1 &&
+                             (pages_apart(m) ||
+                              operand_bytes(m) > (uneven(m) ? kUnevenOperand : kFarOperand)))
                 return s;
         }
         return std::nullopt;
@@ -171,6 +174,14 @@ private:
         const auto bytes = static_cast<std::int64_t>(size_of(m.node->dtype()));
         return std::ranges::any_of(a_.numbers, [&](std::int64_t n) {
             return has(a_.closed, n) && std::abs(m.stride[n]) * bytes >= kPage;
+        });
+    }
+
+    // Whether steps of the reduction begin at different places within their lines.
+    bool uneven(const MemoryAccess& m) const {
+        const auto bytes = static_cast<std::int64_t>(size_of(m.node->dtype()));
+        return std::ranges::any_of(a_.numbers, [&](std::int64_t n) {
+            return has(r_.closed, n) && m.stride[n] * bytes % static_cast<std::int64_t>(kLine) != 0;
         });
     }
 

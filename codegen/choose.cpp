@@ -17,7 +17,7 @@ constexpr double kGatherCost = 1.3;        // of an indexed lane, in scalar load
 constexpr std::int64_t kFarApart = 16;     // elements: neighbours across rows share no cache line
 constexpr double kRowBytes = 1 << 15;      // of the nearest cache, for a row kept near
 constexpr double kLongRowBytes = 1 << 18;  // of the second, for one that is dear
-constexpr int kDearOps = 16;
+constexpr int kDearOps = 12;
 constexpr int kCostlyOps = 8;  // value ops above which computing again is dearer than reading back
 constexpr std::int64_t kWindow = 4, kWindowVectors = 18;
 constexpr std::int64_t kOrderedTrips = 8, kMostVectors = 8;

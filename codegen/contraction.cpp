@@ -14,7 +14,9 @@ constexpr double kFarBytes = 24;        // a cycle, from the second-level cache
 constexpr double kNearBytes = 1 << 15;  // of the nearest cache
 constexpr double kRaggedCode = 0.05;    // its cost in a kernel of up to kManySteps steps
 constexpr double kManySteps = 1e6;
-constexpr double kLaneSum = 16;   // cycles, to add up the lanes of a vector
+constexpr double kLaneSum = 16;  // cycles, to add up the lanes of a vector
+constexpr double kRunBytes =
+    256;                          // that rows far apart are read at a time, to keep the memory busy
 constexpr double kScatter = 1.5;  // cycles an element that is read or written apart from the others
 constexpr std::int64_t kPage = 4096;
 constexpr double kLine = 64;
@@ -227,11 +229,23 @@ private:
         return steps == 0;
     }
 
+    // What should be read of a row at a time where nothing is reused and the rows lie far apart, so
+    // long as enough blocks are left to share out.
+    double run_bytes(const MemoryAccess& m, std::int64_t v) const {
+        if (!has(r_.scope, v) || in_a_row(m)) return 0;
+        return std::min(kRunBytes, static_cast<double>(a_.size(v)) *
+                                       static_cast<double>(size_of(m.node->dtype())) /
+                                       kStageBlocks);
+    }
+
     // Loads and multiply-adds of one step with an i by j by `vectors` tile in registers.
     double tile_cost(std::int64_t v, const Tile& t, const Staged* staged,
                      const CopiedRows* copied) const {
         const int accumulators = t.i * t.j * t.vectors;
         double loads = 0, lines = 0, widest = 0, far = 0, missed = 0;
+        const bool streams = !near_ && std::ranges::all_of(r_.loads, [&](std::size_t l) {
+            return a_.accesses[l].depends(v);
+        });
         for (std::size_t l : r_.loads) {
             const MemoryAccess& m = a_.accesses[l];
             double copies = 1;
@@ -253,7 +267,9 @@ private:
             if (!along && !near && !in_a_row(m)) missed += touched;
             if (along) {
                 widest = std::max(widest, copies);
-                far += copies * lanes_ * static_cast<double>(size_of(m.node->dtype()));
+                const double bytes =
+                    copies * lanes_ * static_cast<double>(size_of(m.node->dtype()));
+                far += streams && side_by_side ? std::max(bytes, run_bytes(m, v)) : bytes;
             }
         }
         // Registers: the accumulators, the vectors that are reused across rows, a broadcast and a

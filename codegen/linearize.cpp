@@ -16,6 +16,9 @@ namespace {
 
 using ir::Role;
 
+constexpr std::size_t kHidingAccumulators = 4;  // their steps hide one another's latency
+constexpr int kShortStep = 8;                   // value ops of a step that does not hide its own
+
 // What closes ranges: it is computed by loops of its own, before what reads it.
 bool is_closing(Ref node) {
     return node->is(Op::Reduce) || node->is(Op::Accumulate) || node->is(Op::Order);
@@ -553,6 +556,11 @@ private:
         if (n == 0) return;
         std::int64_t whole = is_ragged(range) ? n - 1 : n;
         if (last_trips_) whole = trips_within(works, range, whole);
+        if (const std::int64_t steps = interleaved_steps(works, range, whole); steps > 1) {
+            for (std::int64_t i = run_interleaved(works, range, whole, steps); i < n; ++i)
+                process(at(works, range, arena_.index(i)));
+            return;
+        }
         if (whole > 1) {
             const Ref shorter = shortened(range, whole);
             std::vector<Work> inside = at(works, range, shorter);
@@ -561,18 +569,7 @@ private:
                 end = emit_.arith(Op::Min, DType::Index, {end, emit_.value(limit)});
             emit_.open_loop(emit_.value(arena_.index(0)), end, false);
             emit_.bind(shorter, emit_.loop_index());
-            std::vector<Reduction*> carried;
-            for (const Work& w : inside)
-                if (w.reduction != nullptr) carried.push_back(w.reduction);
-            for (Reduction* r : carried)
-                for (Value& v : r->acc) v = emit_.carry(v);
-            process(std::move(inside));
-            for (Reduction* r : carried)
-                for (Value v : r->acc) emit_.set_next(v);
-            const std::vector<Value> results = emit_.close_loop();
-            std::size_t next = 0;
-            for (Reduction* r : carried)
-                for (Value& v : r->acc) v = results[next++];
+            carry_through(std::move(inside));
         }
         for (std::int64_t i = whole > 1 ? whole : 0; i < n; ++i)
             process(at(works, range, arena_.index(i)));
@@ -599,6 +596,85 @@ private:
             if (step > 0) whole = std::min(whole, room < 0 ? 0 : room / step + 1);
         }
         return most - whole <= kRaggedTrips ? whole : most;
+    }
+
+    // The body of the loop that was opened, and its end: accumulators go from trip to trip.
+    void carry_through(std::vector<Work> inside) {
+        std::vector<Reduction*> carried;
+        for (const Work& w : inside)
+            if (w.reduction != nullptr) carried.push_back(w.reduction);
+        for (Reduction* r : carried)
+            for (Value& v : r->acc) v = emit_.carry(v);
+        process(std::move(inside));
+        for (Reduction* r : carried)
+            for (Value v : r->acc) emit_.set_next(v);
+        const std::vector<Value> results = emit_.close_loop();
+        std::size_t next = 0;
+        for (Reduction* r : carried)
+            for (Value& v : r->acc) v = results[next++];
+    }
+
+    // Steps a trip of a loop with nothing but short steps of few reductions, each of which would
+    // wait for the one before; 1 if it is no such loop.
+    std::int64_t interleaved_steps(const std::vector<Work>& works, Ref range, std::int64_t n) {
+        if (teams_ || (ordered_ & range_bit(range)) != 0 || limit_[range->arg(0)] != nullptr)
+            return 1;
+        std::size_t accumulators = 0;
+        std::vector<Ref> roots;
+        for (const Work& w : works) {
+            if (w.reduction == nullptr || w.reduction->node->is(Op::Order) ||
+                (w.remaining & ~emit_.open_ranges() & ~range_bit(range)) != 0)
+                return 1;
+            accumulators += w.reduction->acc.size() / w.reduction->components;
+            roots.insert(roots.end(), w.values.begin(), w.values.end());
+        }
+        const auto steps = static_cast<std::int64_t>(kHidingAccumulators / accumulators);
+        if (steps < 2 || n < 2 * steps) return 1;
+        int ops = 0;
+        for (Ref node : ir::toposort(roots)) {
+            if ((node->ranges() & range_bit(range)) == 0 || emit_.known(node)) continue;
+            if (is_closing(node) || node->is(Op::Scan)) return 1;
+            ops += ir::is_elementwise(node->op()) && node->dtype() != DType::Index;
+        }
+        return ops <= kShortStep * static_cast<int>(works.size()) ? steps : 1;
+    }
+
+    // A loop of `steps` steps a trip, each with accumulators of its own. Gives the steps that are
+    // done.
+    std::int64_t run_interleaved(std::vector<Work>& works, Ref range, std::int64_t whole,
+                                 std::int64_t steps) {
+        const Ref trip = shortened(range, whole / steps);
+        std::vector<std::unique_ptr<Reduction>> others;
+        std::vector<Reduction*> of;  // by `others`
+        std::vector<Work> inside;
+        for (std::int64_t k = 0; k < steps; ++k) {
+            const Ref index = fold(
+                arena_, Op::Add, fold(arena_, Op::Mul, trip, arena_.index(steps)), arena_.index(k));
+            for (Work& w : at(works, range, index)) {
+                if (k != 0) {
+                    others.push_back(std::make_unique<Reduction>(start(w.reduction->node)));
+                    of.push_back(w.reduction);
+                    w.reduction = others.back().get();
+                }
+                inside.push_back(std::move(w));
+            }
+        }
+        emit_.open_loop(emit_.value(arena_.index(0)), emit_.value(arena_.index(whole / steps)),
+                        false);
+        emit_.bind(trip, emit_.loop_index());
+        carry_through(std::move(inside));
+        for (std::size_t i = 0; i < others.size(); ++i) {
+            Reduction& r = *of[i];
+            for (std::size_t at = 0; at < r.acc.size(); at += r.components) {
+                const auto begin = static_cast<std::ptrdiff_t>(at),
+                           end = begin + static_cast<std::ptrdiff_t>(r.components);
+                const Tuple merged =
+                    combine(emit_, r.node, {r.acc.begin() + begin, r.acc.begin() + end},
+                            {others[i]->acc.begin() + begin, others[i]->acc.begin() + end});
+                std::ranges::copy(merged, r.acc.begin() + begin);
+            }
+        }
+        return whole / steps * steps;
     }
 
     // --- reductions

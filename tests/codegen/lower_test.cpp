@@ -331,6 +331,59 @@ TEST_CASE("argmax gives the first of equals, NaN is beyond every number") {
     }
 }
 
+TEST_CASE("maximum, its place and the sum of rows whose steps are taken several at a time") {
+    const float nan = std::numeric_limits<float>::quiet_NaN();
+    for (const codegen::Target& target : targets())
+        for (const std::int64_t cols : {127, 128, 129, 301, 1000}) {
+            const std::int64_t rows = cols;
+            Arena a;
+            const Ref r = range(a, 0, rows, Role::Loop), c = range(a, 1, cols, Role::Reduce),
+                      yes = a.truth(true);
+            const Ref x = load(a, param(a, f32, 0), a.add(a.mul(r, a.index(cols)), c), yes);
+            const Ref tuple = a.make(Op::Accumulate, DType::None, {x, a.cast(c, i64), c},
+                                     {static_cast<std::int64_t>(Combine::ArgMax), 2});
+            const auto reduce = [&](ReduceKind kind) {
+                return a.make(Op::Reduce, f32, {x, c}, {static_cast<std::int64_t>(kind)});
+            };
+            const CompiledKernel place(sink_of(a, {store(a, param(a, i64, 1), r,
+                                                         a.make(Op::Get, i64, {tuple}, {1}), yes)}),
+                                       target),
+                most(sink_of(a, {store(a, param(a, f32, 1), r, reduce(ReduceKind::Max), yes)}),
+                     target),
+                sum(sink_of(a, {store(a, param(a, f32, 1), r, reduce(ReduceKind::Add), yes)}),
+                    target);
+            // Row k has its largest number in column k and in some behind; every third row a NaN.
+            std::vector<float> in(static_cast<std::size_t>(rows * cols));
+            std::vector<std::int64_t> expected;
+            for (std::int64_t k = 0; k < rows; ++k) {
+                float* row = in.data() + k * cols;
+                for (std::int64_t i = 0; i < cols; ++i) row[i] = static_cast<float>(i % 7);
+                for (std::int64_t i = k; i < cols; i += 1 + k % 37) row[i] = 9;
+                if (k % 3 == 1) row[(k * 11) % cols] = row[(k * 11) % cols / 2] = nan;
+                expected.push_back(k % 3 == 1 ? (k * 11) % cols / 2 : k);
+            }
+            std::vector<std::int64_t> at(static_cast<std::size_t>(rows), -1);
+            std::vector<float> largest(at.size(), -1), total(at.size(), -1);
+            place.run({in.data(), at.data()});
+            most.run({in.data(), largest.data()});
+            sum.run({in.data(), total.data()});
+            CHECK(at == expected);
+            for (std::int64_t k = 0; k < rows; ++k) {
+                const auto i = static_cast<std::size_t>(k);
+                float whole = 0;  // of small integers: exact in any order
+                for (std::int64_t n = 0; n < cols; ++n)
+                    whole += in[static_cast<std::size_t>(k * cols + n)];
+                if (k % 3 == 1) {
+                    CHECK(std::isnan(largest[i]));
+                    CHECK(std::isnan(total[i]));
+                } else {
+                    CHECK(largest[i] == 9);
+                    CHECK(total[i] == whole);
+                }
+            }
+        }
+}
+
 TEST_CASE("running sums, data-dependent reads and combining writes") {
     for (const codegen::Target& target : targets()) {
         const std::int64_t rows = 3, cols = 40;

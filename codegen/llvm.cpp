@@ -1,5 +1,6 @@
 #include "llvm.h"
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cstdio>
@@ -613,6 +614,8 @@ private:
         if (i.op == Op::Where)
             return define(
                 v, "select " + typed(i.src[0]) + ", " + typed(i.src[1]) + ", " + typed(i.src[2]));
+        if (i.op == Op::Shl && is_float(from))
+            return define(v, "bitcast " + t + " " + scaled(from, i.lanes, a(0), a(1)) + " to " + t);
         if (i.op == Op::Neg)
             return define(v, is_float(from)
                                  ? "fneg " + typed(i.src[0])
@@ -649,6 +652,56 @@ private:
         }
         throw InternalError("codegen: LLVM has no instruction for " + std::string(ir::name(i.op)) +
                             " of " + std::string(name(from)));
+    }
+
+    std::string shuffled(DType dt, int lanes, const std::string& x, const std::string& y, int to,
+                         int first) {
+        const std::string t = type(dt, lanes), r = fresh("t");
+        line(r + " = shufflevector " + t + " " + x + ", " + t + " " + y + ", " +
+             vector_of("i32", to) + " " + vector_constant("i32", to, [&](int lane) {
+                 return std::to_string(std::min(first + lane, 2 * lanes - 1));
+             }));
+        return r;
+    }
+
+    // x 2^n, in registers of 16 to 64 bytes. Gives the value's name.
+    std::string scaled(DType dt, int lanes, const std::string& x, const std::string& n) {
+        const std::string t = type(dt, lanes);
+        const int bytes = lanes * static_cast<int>(size_of(dt));
+        if (lanes == 1) {
+            std::string wide[2];
+            for (const int k : {0, 1}) {
+                wide[k] = fresh("t");
+                line(wide[k] + " = insertelement " + type(dt, 2) + " poison, " + t + " " +
+                     (k == 0 ? x : n) + ", i64 0");
+            }
+            const std::string both = scaled(dt, 2, wide[0], wide[1]), r = fresh("t");
+            line(r + " = extractelement " + type(dt, 2) + " " + both + ", i64 0");
+            return r;
+        }
+        if (bytes < 16) {
+            const std::string wide = scaled(dt, 2 * lanes, shuffled(dt, lanes, x, x, 2 * lanes, 0),
+                                            shuffled(dt, lanes, n, n, 2 * lanes, 0));
+            return shuffled(dt, 2 * lanes, wide, wide, lanes, 0);
+        }
+        if (bytes > 64) {
+            const int half = lanes / 2;
+            std::string parts[2];
+            for (const int k : {0, 1})
+                parts[k] = scaled(dt, half, shuffled(dt, lanes, x, x, half, k * half),
+                                  shuffled(dt, lanes, n, n, half, k * half));
+            return shuffled(dt, half, parts[0], parts[1], lanes, 0);
+        }
+        std::vector<std::pair<std::string, std::string>> args{
+            {t, x}, {t, n}, {t, "zeroinitializer"}, {lanes == 16 ? "i16" : "i8", "-1"}};
+        if (bytes == 64) args.emplace_back("i32", "4");  // rounding as it is set
+        const std::string r = fresh("t");
+        line(r + " = " +
+             call(t,
+                  "llvm.x86.avx512.mask.scalef." + std::string(dt == f32 ? "ps" : "pd") + "." +
+                      std::to_string(8 * bytes),
+                  args));
+        return r;
     }
 
     void extreme(Value v, const Inst& i) {

@@ -66,6 +66,9 @@ bool elementwise_in_kernel(Ref n) {
         if (n->is(Op::Cast)) return n->dtype() != DType::None;
         return n->dtype() == (info(n->op()).dtype == DTypeRule::Bool ? DType::Bool : operand);
     }
+    // Of floats, marked: times a power of two.
+    if (n->is(Op::Shl) && !n->args().empty() && (operand == f32 || operand == f64))
+        return same_dtypes(n->src(), operand) && n->dtype() == operand;
     return elementwise_types(n);
 }
 

@@ -73,6 +73,7 @@ const Format& format(Value x) { return x.dtype() == DType::F64 ? kFormat64 : kFo
 // p 2^n, exact but for the one rounding of a subnormal result. `shifted` is n + shifter; -2 lift <
 // n <= 2 emax.
 Value scale(const Format& f, Value p, Value n, Value shifted) {
+    if (scales_by_powers(p.context().target)) return p.times_power_of_two(n);
     const Value small = n < f.smallest;
     const Value bits = to_bits(shifted);
     const Value lifted = where(small, bits + bits.like_bits(f.lift), bits);

@@ -20,6 +20,12 @@ struct Context {
     const Target& target;
 };
 
+/// Whether the machine multiplies by a power of two that is given by its exponent (AVX-512).
+inline bool scales_by_powers(const Target& target) {
+    return target.kind == Target::Kind::Cpu && target.vector_bits >= 512 &&
+           target.triple.starts_with("x86_64");
+}
+
 /// First argument of Cast, IDiv, Mod, Shl and Shr nodes whose operands are known to be in the range
 /// where the machine's instruction has the documented result.
 inline constexpr std::int64_t kInRange = 1;
@@ -55,6 +61,8 @@ public:
     Value cast_in_range(DType to) const {
         return wrap(arena().make(Op::Cast, to, {node_}, {kInRange}));
     }
+    /// Of a float, x 2^n for an integral n of its dtype, rounded once: where scales_by_powers.
+    Value times_power_of_two(Value n) const { return make(Op::Shl, n, kInRange); }
     /// Shifts by a constant number of bits, 0 <= n < width.
     Value shl(int n) const { return make(Op::Shl, like_bits(n), kInRange); }
     Value shr(int n) const { return make(Op::Shr, like_bits(n), kInRange); }

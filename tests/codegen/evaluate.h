@@ -146,6 +146,9 @@ private:
                 return a == b;
             case ir::Op::Ne:
                 return a != b;
+            case ir::Op::Shl:  // marked: times a power of two
+                if (!marked(node) || target_->vector_bits < 512) refuse(node);
+                return bits_of(b == b ? std::ldexp(a, static_cast<int>(b)) : a * b);
             case ir::Op::Fma:
                 if (!target_->fma) refuse(node);
                 return bits_of(std::fma(a, b, c));

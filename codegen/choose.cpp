@@ -261,7 +261,7 @@ std::vector<Ref> own_values(Ref root) {
 
 int value_ops(Ref root) {
     return static_cast<int>(std::ranges::count_if(own_values(root), [](Ref n) {
-        return ir::is_elementwise(n->op()) && n->dtype() != DType::Index &&
+        return (ir::is_elementwise(n->op()) || n->is(Op::Fma)) && n->dtype() != DType::Index &&
                n->dtype() != DType::Bool;
     }));
 }

@@ -391,6 +391,8 @@ private:
                             std::to_string(i.imm) + ");");
             case Code::First:
                 return line(declare(v) + "of_first" + team() + "(" + ref(i.src[0]) + ");");
+            case Code::Prefetch:
+                return;
             case Code::Barrier:
                 return line("team_barrier" + team() + "();");
             case Code::Load:

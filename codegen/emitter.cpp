@@ -12,6 +12,7 @@
 namespace sinter::codegen {
 namespace {
 
+constexpr std::int64_t kAheadBytes = 1 << 18;  // of the second-level cache, for what is to come
 constexpr std::int64_t kLeastPart = 16;  // bytes of the smallest vector that may go past the caches
 
 }  // namespace
@@ -407,7 +408,31 @@ Value Emitter::make_load(Ref node) {
     if (std::ranges::count(updated_, node->src(0)) != 0) depth = levels_.size() - 1;
     // Further sources are ranges that the memory's contents depend on.
     for (Ref r : node->src().subspan(3)) depth = std::max(depth, depth_of(value(r)));
+    if (ahead_.range != nullptr && depth > ahead_.depth) prefetch_next(node, inst);
     return push(inst, depth);
+}
+
+// Of rows that lie one behind the other: the same place in the next one.
+void Emitter::prefetch_next(Ref load, const Inst& inst) {
+    const Ref memory = load->src(0);
+    if (memory->arg(0) < 0 || inst.access == Access::Indexed) return;  // scratch, or anywhere
+    std::int64_t next = 0, row = 0;
+    for (const auto& [term, coefficient] : ir::affine(load->src(1)).terms) {
+        if (!term->is(Op::Range)) return;
+        if (term->arg(0) == ahead_.range->arg(0))
+            next = coefficient;
+        else if (term == vector_range_ || depth_of(value(term)) > ahead_.depth)
+            row += std::abs(coefficient) * (term->src(0)->arg(0) - 1);
+    }
+    if (row == 0 || row >= next ||
+        next * static_cast<std::int64_t>(size_of(load->dtype())) > kAheadBytes)
+        return;
+    Inst ahead{Code::Prefetch};
+    ahead.dtype = inst.dtype;
+    ahead.imm = inst.imm + next;
+    ahead.src[0] = inst.src[0];
+    ahead.src[1] = inst.src[1];
+    push(ahead, std::max(depth_of(inst.src[0]), depth_of(inst.src[1])));
 }
 
 void Emitter::scratch_is_filled() {

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "linear.h"
@@ -76,6 +77,14 @@ public:
     void stream(const Streamed& memory) { streamed_.push_back(memory); }
     /// Near memory is stored to: what is read of it is read in place.
     void updates(Ref memory) { updated_.push_back(memory); }
+    /// While a range is set (null for none), loads in loops below here are accompanied by a
+    /// prefetch of what the range's next trip will read in their place. Gives what was set before.
+    struct Ahead {
+        Ref range = nullptr;
+        std::size_t depth = 0;
+    };
+    Ahead look_ahead(Ref range) { return look_ahead(Ahead{range, levels_.size() - 1}); }
+    Ahead look_ahead(const Ahead& ahead) { return std::exchange(ahead_, ahead); }
     bool streams() const { return !streamed_.empty(); }
     /// acc += a * b in one step where `value` is a product, the reduction a sum, and the target
     /// fuses; else false.
@@ -138,6 +147,7 @@ private:
     Address address(Ref index, bool load = false);
     Value mask(Ref valid, Access access);
     Value streaming(Ref store, const Address& where);
+    void prefetch_next(Ref load, const Inst& inst);
     std::span<const Ref> needs(Ref node) const;
     const std::vector<Value>* lookup(Ref node) const;
 
@@ -155,6 +165,7 @@ private:
     std::size_t scratch_depth_ = 0;
     std::vector<Streamed> streamed_;
     std::vector<Ref> updated_;
+    Ahead ahead_;
     bool spans_ = false;
     RefMap<std::shared_ptr<std::vector<Ref>>> squares_;  // of each load in one: its loads, in order
 };

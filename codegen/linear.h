@@ -33,12 +33,13 @@ enum class Code : std::uint8_t {
     Alias,      ///< src[0], known only inside a branch
     LoopIndex,  ///< index of the loop it is given to
     Phi,        ///< value carried by a loop
-    Load,     ///< src: memory, index (or kNone), mask (or kNone); imm: constant part of the index;
-              ///< fill: fill bits
-    Store,    ///< src: memory, index (or kNone), mask (or kNone), value; imm as Load
-    Lined,    ///< whether memory src[0] begins a cache line and src[1] (or kNone) is at least imm
-    Barrier,  ///< between writes to the thread's scratch and reads of it, where a thread is a team
-    Check,    ///< src[0] as an index below imm; else records check id `fill` and gives 0
+    Load,      ///< src: memory, index (or kNone), mask (or kNone); imm: constant part of the index;
+               ///< fill: fill bits
+    Prefetch,  ///< src: memory, index (or kNone); imm as Load: a line that is read some time later
+    Store,     ///< src: memory, index (or kNone), mask (or kNone), value; imm as Load
+    Lined,     ///< whether memory src[0] begins a cache line and src[1] (or kNone) is at least imm
+    Barrier,   ///< between writes to the thread's scratch and reads of it, where a thread is a team
+    Check,     ///< src[0] as an index below imm; else records check id `fill` and gives 0
 };
 
 /// Inst::imm of an IDiv or Mod of DType::Index whose dividend may be negative.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <map>
+#include <utility>
 
 #include <sinter/ir/affine.h>
 #include <sinter/ir/error.h>
@@ -96,6 +97,7 @@ private:
     // --- parallel ranges: one loop over trips
 
     void open_trips(std::vector<Work> works) {
+        if (!parallel_.empty()) row_ = parallel_.back();
         const Value begin = emit_.argument(Arg::Begin), end = emit_.argument(Arg::End);
         if (parallel_.size() == 1 && is_ragged(parallel_[0]))
             return split_trips(std::move(works), begin, end);
@@ -494,7 +496,16 @@ private:
         }
         last = std::max(last, static_cast<int>(levels.size()) - 1);
         for (Work& w : stores) put(std::move(w), last);
-        for (std::vector<Work>& level : levels) run_level(level, started);
+        for (std::size_t i = 0; i < levels.size(); ++i) {
+            // The second pass over a row finds it near: there is time to fetch the next one.
+            if (i != 1 || teams_ || row_ == nullptr) {
+                run_level(levels[i], started);
+                continue;
+            }
+            const Emitter::Ahead before = emit_.look_ahead(row_);
+            run_level(levels[i], started);
+            emit_.look_ahead(before);
+        }
     }
 
     void run_level(std::vector<Work>& works,
@@ -550,6 +561,12 @@ private:
     }
 
     void run_loop(Ref range, std::vector<Work> works) {
+        const Ref row = std::exchange(row_, range);
+        run_trips(range, std::move(works));
+        row_ = row;
+    }
+
+    void run_trips(Ref range, std::vector<Work> works) {
         if (!range->src(0)->is(Op::Const))
             throw InternalError("codegen: a serial range of variable size");
         const std::int64_t n = range->src(0)->arg(0);
@@ -768,6 +785,7 @@ private:
     bool teams_, squares_;
     bool last_trips_ = false;  // code is made for the last trip of a ragged range
     Ref limit_[64] = {};       // trips of ranges that end early
+    Ref row_ = nullptr;   // the innermost range that is open
 };
 
 }  // namespace

@@ -363,6 +363,11 @@ private:
                 return define(v, "extractelement " + typed(i.src[0]) + ", i64 0");
             case Code::Load:
                 return load(v, i);
+            case Code::Prefetch: {
+                const std::string at = pointer(i, stored(i.dtype));
+                return line(call("void", "llvm.prefetch.p0",
+                                 {{"ptr", at}, {"i32", "0"}, {"i32", "3"}, {"i32", "1"}}));
+            }
             case Code::Store:
                 return store(i, false);
             case Code::Lined:

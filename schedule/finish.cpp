@@ -9,6 +9,7 @@
 
 #include "collapse.h"
 #include "index.h"
+#include "one_hot.h"
 #include "rebuild.h"
 
 namespace sinter::schedule {
@@ -81,7 +82,8 @@ public:
         // Numbered first, so that what simplification makes of equal kernels is equal, too; once
         // more because it may have dropped operands.
         stores = renumber(collapse_ranges(arena_, std::move(stores)));
-        stores = renumber(without_repeats(ir::simplify(arena_, stores)));
+        stores = ir::simplify(arena_, sums_of_one(arena_, ir::simplify(arena_, stores)));
+        stores = renumber(without_repeats(std::move(stores)));
         out_.segmentable = is_flat(stores);
         if (out_.segmentable) {
             size_ = range_size(stores);

@@ -50,6 +50,31 @@ TEST_CASE("every binary op") {
     check({ir::where(ir::binary(Op::Lt, a, b), c, d)});
 }
 
+TEST_CASE("a sum of which one element counts is that element") {
+    const std::int64_t rows = 6, cols = 9;
+    const Shape shape{rows, cols};
+    const UOp zero = ir::constant(f32, 0, shape),
+              weight = ir::expand(data(f32, {rows, 1}, 5), shape);
+    for (const DType dt : {i8, i32, i64}) {
+        // Some labels are no column, on either side.
+        const UOp label = ir::binary(Op::Sub, data(dt, {rows, 1}, 3, 14),
+                                     ir::constant_int(dt, 3, Shape{rows, 1}));
+        const UOp hit = ir::binary(Op::Eq, ir::iota(dt, shape, 1), ir::expand(label, shape));
+        for (const UOp& row :
+             {ir::where(hit, weight, zero), ir::unary(Op::Neg, ir::where(hit, weight, zero))}) {
+            check({row_sum(row, 1)});
+            const std::string kernels = text(schedule_of({row_sum(row, 1)}));
+            CHECK_MESSAGE(kernels.find("Reduce") == std::string::npos, kernels);
+        }
+        // What depends on the column is no such sum, nor is one of other numbers than zero.
+        const UOp any = data(f32, shape, 7);
+        const std::string sum = text(schedule_of({row_sum(ir::where(hit, any, zero), 1)}));
+        CHECK_MESSAGE(sum.find("Reduce") != std::string::npos, sum);
+        check({row_sum(ir::where(hit, any, zero), 1), row_sum(ir::where(hit, zero, weight), 1),
+               row_sum(ir::where(hit, weight, weight), 1)});
+    }
+}
+
 TEST_CASE("16-bit floats are rounded node by node") {
     for (DType dt : {f16, bf16}) {
         const UOp x = data(dt, {6, 40});

@@ -32,8 +32,23 @@ std::int64_t neutral_bits(Ref reduction, std::size_t i, DType dtype) {
                   : info(dtype).max;
 }
 
+Tuple combine_ascending(Emitter& e, Ref reduction, const Tuple& acc, const Tuple& next) {
+    const bool max = static_cast<Combine>(reduction->arg(0)) == Combine::ArgMax;
+    const Value v = acc[0], w = next[0];
+    Value take = max ? e.compare(Op::Lt, v, w) : e.compare(Op::Lt, w, v);
+    if (is_float(e.dtype(v)))  // beyond it, or NaN; but the first NaN stays
+        take =
+            e.logic(Op::And, e.logic_not(max ? e.compare(Op::Le, w, v) : e.compare(Op::Le, v, w)),
+                    e.compare(Op::Eq, v, v));
+    return {e.select(take, w, v), e.select(take, next[1], acc[1])};
+}
+
 Value combine(Emitter& e, ReduceKind kind, Value a, Value b) {
     const DType dt = e.dtype(a);
+    // The neutral value changes nothing; only a sum of it and -0 is another zero.
+    if (kind != ReduceKind::Add && e.lanes(a) == e.lanes(b) &&
+        e.is_constant(a, ir::identity_bits(kind, dt)))
+        return b;
     switch (kind) {
         case ReduceKind::Add:
             return e.arith(Op::Add, dt, {a, b});

@@ -60,6 +60,11 @@ public:
         return function_.insts[static_cast<std::size_t>(v)].lanes;
     }
 
+    bool is_constant(Value v, std::int64_t bits) const {
+        const Inst& inst = function_.insts[static_cast<std::size_t>(v)];
+        return inst.code == Code::Const && inst.imm == bits;
+    }
+
     // --- effects, in the innermost open block
     void store(Ref store);
     /// The thread's scratch has been filled here: what reads it stays in this scope.

@@ -707,11 +707,43 @@ private:
         bool vector = r.across_lanes;
         for (std::size_t i = 0; i < values; ++i)
             vector = vector || (node->src(i)->ranges() & vector_) != 0;
-        for (std::size_t i = 0; i < values; ++i)
-            r.acc.push_back(emit_.constant(
-                node->src(i)->dtype(), neutral_bits(node, i % r.components, node->src(i)->dtype()),
-                vector ? emit_.vector_lanes() : 1));
+        for (std::size_t i = 0; i < values; ++i) {
+            const std::uint16_t lanes = vector ? emit_.vector_lanes() : 1;
+            // A maximum that no element is beyond lies where the first one does.
+            if (i % r.components == 1 && !teams_)
+                if (const Ref first = first_position(node, node->src(i))) {
+                    r.acc.push_back(emit_.splat(emit_.value(first), lanes));
+                    continue;
+                }
+            r.acc.push_back(
+                emit_.constant(node->src(i)->dtype(),
+                               neutral_bits(node, i % r.components, node->src(i)->dtype()), lanes));
+        }
         return r;
+    }
+
+    // The position of an ArgMax at the first step of its loops: a linear index, or what was cast
+    // from one; null for others. Lanes beyond the range's end have positions beyond it as well.
+    Ref first_position(Ref node, Ref position) {
+        if (position->is(Op::Where) && position->src(2)->is(Op::Const)) position = position->src(1);
+        const Ref index = position->is(Op::Cast) ? position->src(0) : position;
+        if (index->dtype() != DType::Index) return nullptr;
+        for (const auto& [term, coefficient] : ir::affine(index).terms)
+            if (!term->is(Op::Range) || coefficient < 0) return nullptr;
+        for (Ref r : named_ranges(node))
+            if ((range_bit(r) & vector_) == 0)
+                position = substitute_free(arena_, position, r, arena_.index(0));
+        return position;
+    }
+
+    // Whether the step of an ArgMax has a later position than those before: one loop runs over it,
+    // upwards.
+    bool is_ascending(Ref node, std::size_t at, Ref position) {
+        if (teams_ || position->is(Op::Where)) return false;
+        std::uint64_t closed = 0;
+        for (Ref r : named_ranges(node)) closed |= range_bit(r) & ~vector_;
+        return std::popcount(closed) == 1 && first_position(node, node->src(at)) != nullptr &&
+               first_position(node, position) != nullptr;
     }
 
     void step(Reduction& r, std::span<const Ref> values) {
@@ -737,7 +769,9 @@ private:
                 next;
             for (std::size_t c = 0; c < r.components; ++c)
                 next.push_back(emit_.splat(emit_.value(values[i + c]), lanes));
-            const Tuple merged = combine(emit_, r.node, acc, next);
+            const Tuple merged = r.components == 2 && is_ascending(r.node, i + 1, values[i + 1])
+                                     ? combine_ascending(emit_, r.node, acc, next)
+                                     : combine(emit_, r.node, acc, next);
             std::ranges::copy(merged, r.acc.begin() + static_cast<std::ptrdiff_t>(i));
         }
     }

@@ -35,6 +35,7 @@ Analysis analyse(Ref sink) {
     RefMap<std::size_t> place(
         order.size());  // 1 + position in `reductions`, in reverse while walking
     std::vector<Reducing> reductions;
+    std::uint64_t other_order = 0;  // of what must be walked in order, not by sums or extremes
     for (Ref s : sink->src()) {
         region[s] = s->ranges();
         a.stores.push_back(s);
@@ -52,7 +53,12 @@ Analysis analyse(Ref sink) {
             reductions.push_back(std::move(r));
             mine = reductions.size();
         }
-        if (n->is(Op::Scan) && n->src(1)->is(Op::Range)) a.ordered |= range_bit(n->src(1));
+        if (n->is(Op::Scan) && n->src(1)->is(Op::Range)) {
+            const auto kind = static_cast<ir::ReduceKind>(n->arg(0));
+            const bool free = kind == ir::ReduceKind::Add || kind == ir::ReduceKind::Max ||
+                              kind == ir::ReduceKind::Min;
+            (free ? a.scanned : other_order) |= range_bit(n->src(1));
+        }
         if (n->is(Op::Load) || n->is(Op::Store)) {
             MemoryAccess m{n, inside, 0, {}, n->is(Op::Store)};
             for (const auto& [term, coefficient] : ir::affine(n->src(1)).terms) {
@@ -63,7 +69,7 @@ Analysis analyse(Ref sink) {
             }
             // Ranges that a store which combines names are walked in order.
             for (Ref x : n->src().subspan(n->is(Op::Load) ? 3 : 4))
-                if (x->is(Op::Range)) a.ordered |= range_bit(x);
+                if (x->is(Op::Range)) other_order |= range_bit(x);
             if (n->is(Op::Load) && mine != 0)
                 reductions[mine - 1].loads.push_back(a.accesses.size());
             a.accesses.push_back(m);
@@ -83,6 +89,8 @@ Analysis analyse(Ref sink) {
             if (mine != 0) owner[s] = mine;
         }
     }
+    a.ordered = a.scanned | other_order;
+    a.scanned &= ~other_order;
     std::ranges::reverse(reductions);
     a.reductions = std::move(reductions);
     a.eligible = ~std::uint64_t{0};

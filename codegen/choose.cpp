@@ -66,6 +66,16 @@ double vector_cost(const Analysis& a, std::int64_t v, int lanes) {
     return cost;
 }
 
+// Whether running sums or extremes along v may be taken a vector at a time: within it by doubling
+// steps, so that memory must lie side by side to pay for them.
+bool scans_in_vectors(const Analysis& a, std::int64_t v, int lanes) {
+    return has(a.scanned, v) && a.reductions.empty() && a.size(v) >= lanes && lanes > 1 &&
+           a.range[v]->src(0)->is(Op::Const) &&
+           std::ranges::all_of(a.accesses, [&](const MemoryAccess& m) {
+               return !has(m.general, v) && std::abs(m.stride[v]) <= 1;
+           });
+}
+
 // Memory that is walked across its rows: what is fetched for one element serves its neighbours, if
 // they are next in turn.
 void choose_rows(const Analysis& a, Plan& plan) {
@@ -141,11 +151,16 @@ Plan choose(const Analysis& a, const Target& target, std::optional<std::vector<R
             sorted_rows |= r.scope;
         }
     for (std::int64_t n : a.numbers) {
-        if (has(a.ordered | taken | sorted_rows, n) || a.size(n) < 2) continue;
+        if (has(taken | sorted_rows, n) || a.size(n) < 2) continue;
+        const int lanes = vector_lanes(a, n, target);
+        const bool scans = has(a.ordered, n);
+        if (scans && !scans_in_vectors(a, n, lanes)) continue;
         const bool variable = !a.range[n]->src(0)->is(Op::Const);
         if (variable && !has(a.outer, n)) continue;
-        const int lanes = vector_lanes(a, n, target);
-        const double cost = vector_cost(a, n, lanes);
+        double cost = vector_cost(a, n, lanes);
+        if (scans)
+            cost += 2 * std::bit_width(static_cast<unsigned>(lanes)) *
+                    a.volume(std::uint64_t{1} << n | a.outer) / lanes;
         // Ties go to the later range: the inner one of row-major memory.
         if (cost <= best) {
             best = cost;
@@ -156,7 +171,7 @@ Plan choose(const Analysis& a, const Target& target, std::optional<std::vector<R
     if (plan.vector < 0) return plan;
     // A short range does with fewer lanes.
     while (plan.lanes > 2 && plan.lanes / 2 >= a.size(plan.vector)) plan.lanes /= 2;
-    if (sorts) return plan;
+    if (sorts || has(a.ordered, plan.vector)) return plan;
     if (!a.reductions.empty()) {
         choose_contraction(a, target, copies, plan);
         choose_windows(a, plan);

@@ -579,15 +579,34 @@ void Emitter::set_next(Value v) {
     level.loop->carried[level.carried[level.set++]].next = v;
 }
 
+// The running values of a vector's lanes: each lane takes in the one 1, 2, 4, … before it.
+Value Emitter::scan_lanes(ir::ReduceKind kind, Value v) {
+    const DType dt = dtype(v);
+    const Value neutral = constant(dt, ir::identity_bits(kind, dt), lanes_);
+    Inst numbers{Code::Lanes};
+    numbers.dtype = DType::Index;
+    numbers.lanes = lanes_;
+    numbers.imm = 1;
+    const Value lane = push(numbers, 0);
+    for (int by = 1; by < lanes_; by *= 2) {
+        const Value has_one =
+            arith(Op::Le, DType::Bool, {constant(DType::Index, by, lanes_), lane});
+        v = combine(*this, kind, select(has_one, rotate(v, lanes_ - by), neutral), v);
+    }
+    return v;
+}
+
 Value Emitter::make_scan(Ref node) {
+    const auto kind = static_cast<ir::ReduceKind>(node->arg(0));
+    const bool in_lanes = vector_range_ != nullptr && node->src().back() == vector_range_;
+    Value next = lookup(node->src(0))->front();
+    if (in_lanes) next = scan_lanes(kind, splat(next, lanes_));
     const Ref walked = node->src(1);
-    const Value next = lookup(node->src(0))->front();
-    if (!walked->is(Op::Range)) return next;  // a range of one element
+    if (!walked->is(Op::Range) || walked == vector_range_) return next;  // of one trip
     std::size_t depth = 0;
     for (std::size_t d = 1; d < levels_.size(); ++d)
         if (levels_[d].loop != nullptr && (levels_[d].opened & range_bit(walked)) != 0) depth = d;
     if (depth == 0) throw InternalError("codegen: a scan outside the loop it walks");
-    const auto kind = static_cast<ir::ReduceKind>(node->arg(0));
     const Value init = constant(node->dtype(), ir::identity_bits(kind, node->dtype()), lanes(next));
     Inst phi{Code::Phi};
     phi.dtype = node->dtype();
@@ -596,8 +615,12 @@ Value Emitter::make_scan(Ref node) {
     depth_.push_back(depth);
     const auto carried = static_cast<Value>(function_.insts.size() - 1);
     const Value running = combine(*this, kind, carried, next);
-    if (depth_of(running) != depth) throw InternalError("codegen: a scan inside another loop");
-    levels_[depth].loop->carried.push_back({carried, init, running});
+    // The next trip waits for one step alone: what the last lane has is known without the carry.
+    const Value after =
+        in_lanes ? combine(*this, kind, carried, splat(first(rotate(next, lanes_ - 1)), lanes_))
+                 : running;
+    if (depth_of(after) != depth) throw InternalError("codegen: a scan inside another loop");
+    levels_[depth].loop->carried.push_back({carried, init, after});
     return running;
 }
 

@@ -149,6 +149,7 @@ private:
     void make_square(std::span<const Ref> loads);
     Value mix(Value a, Value b, int distance, bool high);
     Value make_scan(Ref node);
+    Value scan_lanes(ir::ReduceKind kind, Value v);
     Address address(Ref index, bool load = false);
     Value mask(Ref valid, Access access);
     Value streaming(Ref store, const Address& where);

@@ -571,8 +571,10 @@ private:
             throw InternalError("codegen: a serial range of variable size");
         const std::int64_t n = range->src(0)->arg(0);
         if (n == 0) return;
-        std::int64_t whole = is_ragged(range) ? n - 1 : n;
-        if (last_trips_) whole = trips_within(works, range, whole);
+        // What is walked in order goes on from trip to trip, to the last one.
+        const bool ordered = (ordered_ & range_bit(range)) != 0;
+        std::int64_t whole = is_ragged(range) && !ordered ? n - 1 : n;
+        if (last_trips_ && !ordered) whole = trips_within(works, range, whole);
         if (const std::int64_t steps = interleaved_steps(works, range, whole); steps > 1) {
             for (std::int64_t i = run_interleaved(works, range, whole, steps); i < n; ++i)
                 process(at(works, range, arena_.index(i)));
@@ -818,8 +820,8 @@ private:
     bool overwrites_ = false;    // several memories are written
     bool teams_, squares_;
     bool last_trips_ = false;  // code is made for the last trip of a ragged range
+    Ref row_ = nullptr;        // the innermost range that is open
     Ref limit_[64] = {};       // trips of ranges that end early
-    Ref row_ = nullptr;   // the innermost range that is open
 };
 
 }  // namespace

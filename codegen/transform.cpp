@@ -28,7 +28,7 @@ Ref range_node(Arena& a, std::int64_t number, Ref size, Role role, bool ragged) 
 
 // Values that change nothing when they are combined, one a component.
 Ref neutral(Arena& a, Ref node, std::size_t component, DType dtype) {
-    if (node->is(Op::Reduce))
+    if (node->is(Op::Reduce) || node->is(Op::Scan))
         return a.constant_bits(dtype,
                                ir::identity_bits(static_cast<ReduceKind>(node->arg(0)), dtype));
     // ArgMax, ArgMin: a value no better than any, at a position behind all.

@@ -114,10 +114,10 @@ std::vector<SpecRow> common_rows() {
                 return is_carried(n->dtype()) &&
                        same_dtypes(n->src().first(value_count(n)), n->dtype());
             }),
-        row(Op::Scan, "a value and the range it runs along",
+        row(Op::Scan, "a value and the range it runs along, once split: trips and lanes",
             [](Ref n) {
-                return sources(n, 2) && n->src(1)->is(Op::Range) && args(n, 1) &&
-                       kind_up_to(n->arg(0), ReduceKind::Min);
+                return (sources(n, 2) || sources(n, 3)) && is_ranges(n->src().subspan(1)) &&
+                       args(n, 1) && kind_up_to(n->arg(0), ReduceKind::Min);
             }),
         row(Op::Scan, "16-bit floats are carried in f32",
             [](Ref n) { return is_carried(n->dtype()) && n->src(0)->dtype() == n->dtype(); }),

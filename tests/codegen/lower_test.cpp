@@ -461,6 +461,56 @@ TEST_CASE("running sums, data-dependent reads and combining writes") {
     }
 }
 
+TEST_CASE("running sums and extremes along rows, forwards and backwards, of every length") {
+    const float nan = std::numeric_limits<float>::quiet_NaN();
+    for (const codegen::Target& target : targets())
+        for (const ReduceKind kind :
+             {ReduceKind::Add, ReduceKind::Max, ReduceKind::Min, ReduceKind::Mul})
+            for (const std::int64_t cols : {5, 16, 17, 40, 64, 129})
+                for (const bool backwards : {false, true}) {
+                    CAPTURE(cols);
+                    CAPTURE(static_cast<int>(kind));
+                    const std::int64_t rows = 3;
+                    Arena a;
+                    const Ref r = range(a, 0, rows, Role::Loop), c = range(a, 1, cols, Role::Loop),
+                              yes = a.truth(true);
+                    const Ref along = backwards ? a.sub(a.index(cols - 1), c) : c;
+                    const Ref at = a.add(a.mul(r, a.index(cols)), along);
+                    const Ref scan = a.make(Op::Scan, f32, {load(a, param(a, f32, 0), at, yes), c},
+                                            {static_cast<std::int64_t>(kind)});
+                    const CompiledKernel kernel(
+                        sink_of(a, {store(a, param(a, f32, 1), at, scan, yes)}), target);
+                    std::vector<float> in(static_cast<std::size_t>(rows * cols)),
+                        out(in.size(), 99.0f), want(in.size());
+                    for (std::size_t k = 0; k < in.size(); ++k)
+                        in[k] = kind == ReduceKind::Mul ? (k % 3 == 0 ? -1.0f : 1.0f)
+                                                        : static_cast<float>((k * 37) % 23) - 11;
+                    in[static_cast<std::size_t>(2 * cols + cols / 2)] = nan;
+                    for (std::int64_t row = 0; row < rows; ++row)
+                        for (std::int64_t i = 0; i < cols; ++i) {
+                            const auto place = [&](std::int64_t n) {
+                                return static_cast<std::size_t>(row * cols +
+                                                                (backwards ? cols - 1 - n : n));
+                            };
+                            const float x = in[place(i)];
+                            float& w = want[place(i)];
+                            if (i == 0) {
+                                w = x;
+                                continue;
+                            }
+                            const float before = want[place(i - 1)];
+                            w = kind == ReduceKind::Add                     ? before + x
+                                : kind == ReduceKind::Mul                   ? before * x
+                                : std::isnan(before) || std::isnan(x)       ? nan
+                                : (kind == ReduceKind::Max) == (before < x) ? x
+                                                                            : before;
+                        }
+                    kernel.run({in.data(), out.data()}, {}, 2);
+                    for (std::size_t k = 0; k < in.size(); ++k)
+                        REQUIRE((out[k] == want[k] || (std::isnan(out[k]) && std::isnan(want[k]))));
+                }
+}
+
 TEST_CASE("sums along rows and along columns meet in one sum") {
     // out = sum over i, j of x(i, j) A(i) B(j), A the sums of rows, B those of columns: whichever
     // loop is outside, the other sum needs its range once more inside.

@@ -107,17 +107,16 @@ bool Plan::stays_inline(Id n) {
     }
     if (groups.size() == 1 || ir::is_movement(graph_.op(n)) || graph_.op(n) == Op::Detach)
         return true;
-    return !is_reduction(graph_.op(n)) && !profile_[n].heavy &&
-           !pays_to_store(n, evaluated, groups.size());
+    return !is_reduction(graph_.op(n)) && !profile_[n].heavy && !pays_to_store(n, evaluated);
 }
 
-bool Plan::pays_to_store(Id n, double evaluated, std::size_t kernels) const {
+// A stored value is read back wherever it would be evaluated, by every pass of every kernel.
+bool Plan::pays_to_store(Id n, double evaluated) const {
     const NodeFacts& facts = profile_[n];
     const double each = facts.bytes + facts.flops * cost::kFlop;
     const double numel = static_cast<double>(graph_.numel(n));
-    const double bytes = numel * static_cast<double>(size_of(graph_.dtype(n)));
-    return evaluated * each >
-           numel * each + bytes * (1 + static_cast<double>(kernels)) + cost::kLaunch;
+    const double size = static_cast<double>(size_of(graph_.dtype(n)));
+    return evaluated * each > numel * (each + size) + evaluated * size + cost::kLaunch;
 }
 
 bool Plan::may_inline(Id n, std::span<const Use> uses) const {

@@ -67,7 +67,7 @@ private:
 
     void place(Id n);
     bool stays_inline(Id n);
-    bool pays_to_store(Id n, double evaluations, std::size_t kernels) const;
+    bool pays_to_store(Id n, double evaluated) const;
     bool may_inline(Id n, std::span<const Use> uses) const;
     bool may_inline_value(Id n, std::span<const Use> uses) const;
     bool may_inline_reduction(Id n, std::span<const Use> uses) const;

@@ -153,11 +153,13 @@ UOp adaptive_axis(const UOp& x, std::size_t axis, std::int64_t out, bool average
         return average ? ir::binary(Op::Div, r, like(r, static_cast<double>(each))) : r;
     }
     // Windows of different sizes: gathered at the largest size, with what is too much masked.
-    std::int64_t longest = 0;
-    for (std::int64_t i = 0; i < out; ++i)
-        longest = std::max(longest, ((i + 1) * n + out - 1) / out - i * n / out);
+    // With n and out in lowest terms i n mod out is every remainder r once, and window i has
+    // ceil((r + n) / out) elements: most where r is out - 1.
+    const std::int64_t common = std::gcd(n, out), windows = out / common;
+    const std::int64_t longest = (n / common + 2 * windows - 2) / windows;
     Shape wide = pooled;
     wide.insert(wide.begin() + place + 1, longest);
+    checked_numel(wide);
     Shape line = pooled;
     line[axis] = out * longest;
     const auto number = [&](std::int64_t v) { return ir::constant_int(i64, v, wide); };

@@ -125,8 +125,9 @@ private:
                 if (trips == 0) continue;
                 void* shared = shared_;
                 void* record = record_ ? record_->data() : nullptr;
-                std::array<void*, 5> parameters = {blocks.data(), scalars.data(), &shared, &record,
-                                                   &trips};
+                std::array<void*, 5> parameters = {static_cast<void*>(blocks.data()),
+                                                   scalars.data(), static_cast<void*>(&shared),
+                                                   static_cast<void*>(&record), &trips};
                 const std::int64_t grid =
                     std::min((trips + phase.teams - 1) / phase.teams, kMostBlocks);
                 gpu_.launch(

@@ -167,6 +167,34 @@ TEST_CASE("average pools count what PyTorch counts") {
                         avg_pool1d(ones({1, 8}), 3, {.padding = 2}));
 }
 
+TEST_CASE("adaptive pools of every small size have the windows that they say") {
+    for (std::int64_t n = 1; n <= 9; ++n) {
+        for (std::int64_t out = 1; out <= 13; ++out) {
+            CAPTURE(n);
+            CAPTURE(out);
+            std::vector<double> largest, mean;
+            for (std::int64_t i = 0; i < out; ++i) {
+                const std::int64_t begin = i * n / out, end = ((i + 1) * n + out - 1) / out;
+                largest.push_back(static_cast<double>(end - 1));
+                mean.push_back(static_cast<double>(begin + end - 1) / 2);
+            }
+            const DeviceGuard guard{Device("REF")};
+            const Tensor x = arange(n).reshape({1, n}).to(f32);
+            expect_shaped(adaptive_max_pool1d(x, out), {1, out}, largest);
+            expect_shaped(adaptive_avg_pool1d(x, out), {1, out}, mean);
+        }
+    }
+    // Made at once, however large; never computed.
+    const Tensor x = zeros({1, 3});
+    CHECK(adaptive_max_pool1d(x, INT32_MAX).shape() == Shape{1, INT32_MAX});
+    SINTER_EXPECT_ERROR(ValueError,
+                        "adaptive_max_pool1d: output size must be below 2^31, got [2147483648]",
+                        adaptive_max_pool1d(x, std::int64_t{1} << 31));
+    SINTER_EXPECT_ERROR(ValueError,
+                        "max_pool1d: dilation must be below 2^31, got [9223372036854775807]",
+                        max_pool1d(x, 3, {.dilation = INT64_MAX}));
+}
+
 TEST_CASE("adaptive pools split an axis that does not divide") {
     for_each_device([] {
         const Tensor x = arange(7).to(f32).reshape({1, 7});

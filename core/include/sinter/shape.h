@@ -49,7 +49,7 @@ public:
     PerAxis(std::vector<std::int64_t> values) : values_(std::move(values)) {}
     const std::vector<std::int64_t>& values() const { return values_; }
     /// `count` numbers, the one given repeated. ShapeError if there are neither 1 nor `count`,
-    /// ValueError if one is less than `least`; `what` names them.
+    /// ValueError if one is less than `least` or not below 2^31; `what` names them.
     std::vector<std::int64_t> checked(std::string_view what, std::size_t count,
                                       std::int64_t least) const;
 

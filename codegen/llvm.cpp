@@ -633,6 +633,19 @@ private:
         const auto a = [&](int k) { return ref(i.src[k]); };
         if (i.op == Op::Cast) return cast(v, i);
         if (i.op == Op::Bitcast) return define(v, "bitcast " + typed(i.src[0]) + " to " + t);
+        if (i.op == Op::Where && is_float(i.dtype) && size_of(i.dtype) == 2) {
+            // As bits: without f16 instructions LLVM would convert both through its library.
+            const std::string bits = type(DType::U16, i.lanes);
+            std::string sides;
+            for (int k : {1, 2}) {
+                const std::string side = fresh("h");
+                line(side + " = bitcast " + typed(i.src[k]) + " to " + bits);
+                sides += ", " + bits + " " + side;
+            }
+            const std::string chosen = fresh("h");
+            line(chosen + " = select " + typed(i.src[0]) + sides);
+            return define(v, "bitcast " + bits + " " + chosen + " to " + t);
+        }
         if (i.op == Op::Where)
             return define(
                 v, "select " + typed(i.src[0]) + ", " + typed(i.src[1]) + ", " + typed(i.src[2]));

@@ -34,6 +34,13 @@ const Case kCases[] = {
      8},
     {"mean, var and max",
      [](const Tensor& x, const Tensor&) { return mean(x, 0) + var(x, 0) * max(x, 0); }, 4},
+    {"hypot", [](const Tensor& x, const Tensor&) { return hypot(x, x * x); }, 4},
+    {"hypot of one", [](const Tensor& x, const Tensor&) { return hypot(x[0][1], x[0][2]); }, 4},
+    {"a choice",
+     [](const Tensor& x, const Tensor&) {
+         return where(x < 0.25, x, transpose(x, 0, 1).reshape({12, 20}));
+     },
+     1},
     {"cumsum", [](const Tensor& x, const Tensor&) { return cumsum(x, 1); }, 1},
     {"conv2d",
      [](const Tensor& x, const Tensor& y) {

@@ -18,13 +18,13 @@ using ir::Op;
 
 // --- types and constants
 
-// bf16 is kept as its bits: LLVM may widen what moves a bfloat, and narrows it again by an
-// instruction that flushes subnormal numbers.
+// 16-bit floats are kept as their bits: LLVM may widen what moves one, and narrows it again by a
+// call of its library (half), or by an instruction that flushes subnormal numbers (bfloat).
 
-constexpr std::string_view kTypes[] = {"i1",  "i8",   "i16", "i32",   "i64",    "i8",  "i16", "i32",
-                                       "i64", "half", "i16", "float", "double", "i64", "void"};
+constexpr std::string_view kTypes[] = {"i1",  "i8",  "i16", "i32",   "i64",    "i8",  "i16", "i32",
+                                       "i64", "i16", "i16", "float", "double", "i64", "void"};
 constexpr std::string_view kMangled[] = {"i1",  "i8",  "i16", "i32", "i64", "i8",  "i16", "i32",
-                                         "i64", "f16", "i16", "f32", "f64", "i64", ""};
+                                         "i64", "i16", "i16", "f32", "f64", "i64", ""};
 
 std::string vector_of(std::string_view element, int lanes) {
     if (lanes == 1) return std::string(element);
@@ -44,8 +44,7 @@ std::string element(DType dt, std::int64_t bits) {
         case DType::Bool:
             return bits != 0 ? "true" : "false";
         case DType::F16:
-            std::snprintf(text, sizeof text, "0xH%04X", f64_to_f16(ir::const_double(bits)));
-            return text;
+            return std::to_string(static_cast<std::int16_t>(f64_to_f16(ir::const_double(bits))));
         case DType::BF16:
             return std::to_string(static_cast<std::int16_t>(f64_to_bf16(ir::const_double(bits))));
         case DType::F32:
@@ -633,19 +632,6 @@ private:
         const auto a = [&](int k) { return ref(i.src[k]); };
         if (i.op == Op::Cast) return cast(v, i);
         if (i.op == Op::Bitcast) return define(v, "bitcast " + typed(i.src[0]) + " to " + t);
-        if (i.op == Op::Where && is_float(i.dtype) && size_of(i.dtype) == 2) {
-            // As bits: without f16 instructions LLVM would convert both through its library.
-            const std::string bits = type(DType::U16, i.lanes);
-            std::string sides;
-            for (int k : {1, 2}) {
-                const std::string side = fresh("h");
-                line(side + " = bitcast " + typed(i.src[k]) + " to " + bits);
-                sides += ", " + bits + " " + side;
-            }
-            const std::string chosen = fresh("h");
-            line(chosen + " = select " + typed(i.src[0]) + sides);
-            return define(v, "bitcast " + bits + " " + chosen + " to " + t);
-        }
         if (i.op == Op::Where)
             return define(
                 v, "select " + typed(i.src[0]) + ", " + typed(i.src[1]) + ", " + typed(i.src[2]));
@@ -785,23 +771,34 @@ private:
     }
 
     void cast(Value v, const Inst& i) {
-        const DType from = inst(i.src[0]).dtype, to = i.dtype;
-        const std::string t = type_of(v), x = typed(i.src[0]);
+        DType from = inst(i.src[0]).dtype;
+        const DType to = i.dtype;
+        const std::string t = type_of(v), half = vector_of("half", i.lanes);
+        std::string x = ref(i.src[0]);
+        if (from == f16) {
+            // As f32, which holds each of its values.
+            const std::string bits = fresh("h"), wide = fresh("h");
+            line(bits + " = bitcast " + typed(i.src[0]) + " to " + half);
+            line(wide + " = fpext " + half + " " + bits + " to " + type(f32, i.lanes));
+            from = f32;
+            x = wide;
+        }
+        const std::string operand = type(from, i.lanes) + " " + x;
         const auto convert = [&](const char* how) {
-            define(v, std::string(how) + " " + x + " to " + t);
+            if (to != f16) return define(v, std::string(how) + " " + operand + " to " + t);
+            const std::string narrow = fresh("h");
+            line(narrow + " = " + how + " " + operand + " to " + half);
+            define(v, "bitcast " + half + " " + narrow + " to " + t);
         };
         if (to == DType::Bool) {
             if (is_float(from))
-                return define(v, "fcmp une " + x + ", " + constant(from, 0, i.lanes));
-            return define(v, "icmp ne " + x + ", " + constant(from, 0, i.lanes));
+                return define(v, "fcmp une " + operand + ", " + constant(from, 0, i.lanes));
+            return define(v, "icmp ne " + operand + ", " + constant(from, 0, i.lanes));
         }
         if (is_float(from) && is_float(to)) {
             if (size_of(to) > size_of(from)) return convert("fpext");
             if (size_of(to) < size_of(from)) return convert("fptrunc");
-            // half and bfloat meet in float
-            const std::string wide = fresh("t");
-            line(wide + " = fpext " + x + " to " + type(f32, i.lanes));
-            return define(v, "fptrunc " + type(f32, i.lanes) + " " + wide + " to " + t);
+            return define(v, "bitcast " + operand + " to " + t);
         }
         // A machine cast (docs of decompose) is known to be in range.
         if (is_float(from) && i.imm == 1) return convert(is_unsigned(to) ? "fptoui" : "fptosi");
@@ -809,14 +806,14 @@ private:
             return define(v, call(t,
                                   std::string("llvm.fpto") + (is_unsigned(to) ? "ui" : "si") +
                                       ".sat." + mangled(to, i.lanes) + "." + mangled(from, i.lanes),
-                                  {{type(from, i.lanes), ref(i.src[0])}}));
+                                  {{type(from, i.lanes), x}}));
         const bool is_signed = is_signed_int(from) || from == DType::Index;
         if (is_float(to)) return convert(is_signed ? "sitofp" : "uitofp");
         const std::size_t bits_from = from == DType::Bool ? 0 : size_of(from),
                           bits_to = size_of(to);
         if (bits_to > bits_from) return convert(is_signed ? "sext" : "zext");
         if (bits_to < bits_from) return convert("trunc");
-        define(v, "add " + t + " " + ref(i.src[0]) + ", " + constant(to, 0, i.lanes));
+        define(v, "add " + t + " " + x + ", " + constant(to, 0, i.lanes));
     }
 
     const Target& target_;
@@ -831,7 +828,6 @@ private:
 
 std::string render_llvm(const std::vector<Function>& functions, const Target& target) {
     Writer writer(target);
-
     for (const Function& f : functions) writer.function(f);
     return writer.text();
 }

@@ -76,7 +76,8 @@ Analysis analyse(Ref sink) {
         }
         if (ir::is_elementwise(n->op()) && n->dtype() != DType::Index &&
             n->dtype() != DType::Bool) {
-            a.value_work += a.volume(inside);
+            // In the outermost loop that it depends on.
+            a.value_work += a.volume(n->ranges());
             ++a.value_nodes;
             if (mine != 0) ++reductions[mine - 1].ops;
         }

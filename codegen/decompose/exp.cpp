@@ -110,11 +110,16 @@ Value exp_bounded(Value x) {
 Value exp_scaled(Value x, int k) {
     const Format& f = format(x);
     // At the upper bound n + k is n_max and the result overflows, as it does beyond.
-    const Value bounded = at_least(at_most(x, (f.n_max + 0.49 - k) * kLn2), f.exp_min);
-    const Reduced part = reduce(f, bounded);
-    const Value p = expm1_reduced(f, part.r) + 1.0;
-    if (k == 0) return scale(f, p, part.n, part.shifted);
-    return scale(f, p, part.n + k, part.shifted + k);
+    const Value most = at_most(x, (f.n_max + 0.49 - k) * kLn2);
+    if (k != 0) {
+        const Reduced part = reduce(f, at_least(most, f.exp_min));
+        return scale(f, expm1_reduced(f, part.r) + 1.0, part.n + k, part.shifted + k);
+    }
+    // Results that vanish are not computed: machines take a hundred cycles for a product that
+    // underflows, and behind a mask every second exponent is -infinity.
+    const Value gone = x < f.exp_min;
+    const Reduced part = reduce(f, where(gone, x.like(0.0), most));
+    return where(gone, x.like(0.0), scale(f, expm1_reduced(f, part.r) + 1.0, part.n, part.shifted));
 }
 
 Value exp(Value x) { return exp_scaled(x, 0); }
@@ -123,12 +128,14 @@ Value exp2(Value x) { return exp2_sum(x, x.like(0.0)); }
 
 Value exp2_sum(Value high, Value low) {
     const Format& f = format(high);
-    const Value bounded = at_least(at_most(high, f.n_max + 0.49), f.exp2_min);
+    const Value gone = high < f.exp2_min;
+    const Value bounded = where(gone, high.like(0.0), at_most(high, f.n_max + 0.49));
     const Value shifted = bounded + f.shifter;
     const Value n = shifted - f.shifter;
     const bool has_low = !low.node()->is(Op::Const);
     const Value r = has_low ? (bounded - n) + low : bounded - n;
-    return scale(f, fma(r, polynomial(r, f.exp2_tail), 1.0), n, shifted);
+    return where(gone, high.like(0.0),
+                 scale(f, fma(r, polynomial(r, f.exp2_tail), 1.0), n, shifted));
 }
 
 // 2^n (e^r - 1) + (2^n - 1), at half scale so that 2^n is finite for the largest results.

@@ -92,20 +92,25 @@ Carry<E> blur_carry(const Noise& noise, Carry<E> carry, const Terms<E>& terms, s
     if (carry == 0 && K != ir::ReduceKind::Set && !(K == ir::ReduceKind::Add && terms.sum > 0))
         carry = std::copysign(T{0}, static_cast<T>(draw));  // which of the zeros is open
     if constexpr (K == ir::ReduceKind::Add) {
-        if (terms.sum >= static_cast<double>(Limits::max()) / 2) return unknown();
+        // Where large terms cancel after they have swallowed small ones, what is left is a multiple
+        // of their last place, zero above all: no error at random would hit it.
+        const auto left_over = [&] {
+            const double place = std::exp2(std::ceil(std::log2(kEpsilon<E> * terms.sum)));
+            const double kept = std::nearbyint(static_cast<double>(carry) / place) * place;
+            return kept == 0 ? std::copysign(T{0}, static_cast<T>(draw)) : static_cast<T>(kept);
+        };
+        if (terms.sum >= static_cast<double>(Limits::max()) / 2) {
+            const T open = unknown();
+            return open == carry && std::isfinite(carry) && std::fabs(draw) < 0.75 ? left_over()
+                                                                                   : open;
+        }
         // Products that overflow in the type need not where they are added unrounded.
         if (products && terms.up && terms.down && !terms.nan) return unknown();
         if (!std::isfinite(carry) || terms.sum == 0) return carry;
         // Multiples of one power of two whose sums all fit add up exactly.
         if (!noise.summed_on() && terms.sum <= std::ldexp(1.0, terms.last_bit + Limits::digits))
             return carry == 0 ? std::copysign(T{0}, static_cast<T>(draw)) : carry;
-        // Where large terms cancel after they have swallowed small ones, what is left is a multiple
-        // of their last place, zero above all: no error at random would hit it.
-        if (std::fabs(draw) < 0.625) {
-            const double place = std::exp2(std::ceil(std::log2(kEpsilon<E> * terms.sum)));
-            const double kept = std::nearbyint(static_cast<double>(carry) / place) * place;
-            return kept == 0 ? std::copysign(T{0}, static_cast<T>(draw)) : static_cast<T>(kept);
-        }
+        if (std::fabs(draw) < 0.625) return left_over();
         // Some errors are of any size: what follows may show small ones alone.
         if (std::fabs(draw) < 0.8125)
             draw = std::copysign((std::fabs(draw) - 0.625) / 0.1875, draw);

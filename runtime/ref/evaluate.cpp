@@ -29,6 +29,9 @@ constexpr bool rows_are_in_order() {
 }
 static_assert(rows_are_in_order(), "tensor-level ops come first in the enumeration");
 
+/// Nodes looked at for the terms of a sum: choices of choices share theirs many times over.
+constexpr int kMostVisits = 64;
+
 /// The nodes to evaluate in an order that has every node after its sources. A realized node is a
 /// leaf: its Buffer stands for it.
 class Plan {
@@ -111,12 +114,18 @@ private:
             ++steps_[position].uses;
         }
         if (is_sum(step.node) || is_running_sum(step.node)) {
-            // Sums and products below it, with no more than movement in between.
-            std::size_t below = step.sources[0];
-            while (passes_on(steps_[below].node)) below = steps_[below].sources[0];
-            const ir::Ref term = steps_[below].node;
-            steps_[below].summed_on =
-                steps_[below].summed_on || is_sum(term) || term->is(ir::Op::Mul);
+            // Sums and products below it, with no more than movement and choices in between.
+            std::vector<std::size_t> stack{step.sources[0]};
+            for (int visits = 0; !stack.empty() && visits < kMostVisits; ++visits) {
+                const std::size_t below = stack.back();
+                stack.pop_back();
+                const ir::Ref term = steps_[below].node;
+                if (passes_on(term)) stack.push_back(steps_[below].sources[0]);
+                if (term->is(ir::Op::Where))
+                    stack.insert(stack.end(), steps_[below].sources.begin() + 1,
+                                 steps_[below].sources.end());
+                if (is_sum(term) || term->is(ir::Op::Mul)) steps_[below].summed_on = true;
+            }
         }
         positions_.emplace(node, steps_.size());
         steps_.push_back(std::move(step));

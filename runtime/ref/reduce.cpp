@@ -15,15 +15,23 @@
 namespace sinter::runtime::ref::eval {
 namespace {
 
-/// Whether the terms of a sum are products, perhaps summed before.
+/// Whether terms of a sum are products, perhaps summed before, or where a mask holds.
 bool sums_products(ir::Ref node) {
     const auto passes = [](ir::Ref n) {
         return ir::is_movement(n->op()) || n->is(ir::Op::Cast) || n->is(ir::Op::Detach) ||
                n->is(ir::Op::Reduce) || n->is(ir::Op::Fold);
     };
-    ir::Ref n = node->src(0);
-    while (passes(n)) n = n->src(0);
-    return n->is(ir::Op::Mul);
+    std::vector<ir::Ref> stack{node->src(0)};
+    // Choices of choices share their sides many times over.
+    for (int visits = 0; !stack.empty() && visits < 64; ++visits) {
+        const ir::Ref n = stack.back();
+        stack.pop_back();
+        if (n->is(ir::Op::Mul)) return true;
+        if (passes(n)) stack.push_back(n->src(0));
+        if (n->is(ir::Op::Where))
+            for (const ir::Ref side : n->src().subspan(1)) stack.push_back(side);
+    }
+    return false;
 }
 
 /// Combines every element of the source into the element of the result that `into` walks over at

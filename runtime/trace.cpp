@@ -12,8 +12,9 @@
 namespace sinter::runtime::trace {
 namespace {
 
-// Chrome's JSON array form, which may end without its bracket, so that a process that dies leaves a
-// readable file.
+// Chrome's JSON array form. Each event is written over the closing bracket, with a new one after
+// it, so that a process that dies leaves a whole array too; into a pipe, the bracket is left out,
+// which Chrome accepts.
 class File {
 public:
     static File* instance() {
@@ -25,7 +26,10 @@ public:
     void event(const std::string& json) {
         if (file_ == nullptr) return;
         const std::lock_guard lock(mutex_);
-        std::fprintf(file_, "%s%s", first_ ? "[\n" : ",\n", json.c_str());
+        constexpr std::string_view kClosing = "\n]\n";
+        if (!first_ && seekable_) std::fseek(file_, -static_cast<long>(kClosing.size()), SEEK_CUR);
+        std::fprintf(file_, "%s%s%s", first_ ? "[\n" : ",\n", json.c_str(),
+                     seekable_ ? kClosing.data() : "");
         first_ = false;
         std::fflush(file_);
     }
@@ -38,8 +42,11 @@ private:
         if (file_ == nullptr)
             std::fprintf(stderr, "sinter: PROFILE=%s cannot be written; there will be no trace\n",
                          path.c_str());
+        else
+            seekable_ = std::fseek(file_, 0, SEEK_CUR) == 0;
     }
     std::FILE* file_;
+    bool seekable_ = false;
     std::mutex mutex_;
     bool first_ = true;
     const Clock::time_point start_ = Clock::now();

@@ -23,12 +23,15 @@ TEST_CASE("PROFILE writes compile phases, kernels and threads as a Chrome trace"
         CAPTURE(part);
         CHECK(has(text, part));
     }
-    // One object a line; a viewer adds the bracket at the end.
+    // A whole array, one object a line.
+    CHECK(text.ends_with("}\n]\n"));
+    CHECK(text.find(']') == text.size() - 2);
     std::istringstream lines(text);
     std::string line;
     std::getline(lines, line);
-    while (std::getline(lines, line)) {
+    while (std::getline(lines, line) && line != "]") {
         CHECK(line.front() == '{');
+        CHECK((line.ends_with("},") || text.ends_with(line + "\n]\n")));
         CHECK(std::count(line.begin(), line.end(), '{') ==
               std::count(line.begin(), line.end(), '}'));
     }

@@ -114,17 +114,21 @@ void fuse_ranges(Form& form) {
 }
 
 // A range whose quotient and remainder by some number index memory becomes two: all strides are
-// even then.
+// even then. Not where the order of its steps matters: to positions, which tell equal values apart.
 void divide_ranges(Form& form) {
     const auto divided = [&]() -> std::pair<Ref, std::int64_t> {
-        const Analysis a = analyse(form.sink());
         const Ref sink = form.sink();
-        for (Ref n : ir::toposort(std::span(&sink, 1))) {
+        const std::vector<Ref> order = ir::toposort(std::span(&sink, 1));
+        std::uint64_t in_order = analyse(sink).ordered;
+        for (Ref n : order)
+            if (n->is(Op::Order) || n->is(Op::Accumulate))
+                for (Ref r : named_ranges(n)) in_order |= range_bit(r);
+        for (Ref n : order) {
             if ((!n->is(Op::IDiv) && !n->is(Op::Mod)) || !n->src(1)->is(Op::Const)) continue;
             const Ref r = n->src(0);
             if (!r->is(Op::Range) || !r->src(0)->is(Op::Const)) continue;
             const std::int64_t size = r->src(0)->arg(0), by = n->src(1)->arg(0);
-            if (by > 1 && by < size && size % by == 0 && (a.ordered & range_bit(r)) == 0)
+            if (by > 1 && by < size && size % by == 0 && (in_order & range_bit(r)) == 0)
                 return {r, by};
         }
         return {nullptr, 0};

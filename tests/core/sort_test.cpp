@@ -212,6 +212,20 @@ TEST_CASE("sorted rows of an expression, and expressions of sorted rows") {
     });
 }
 
+TEST_CASE("equal values of a row that is read several times over keep their order") {
+    for_each_device([] {
+        const Tensor ones17 = Tensor(ones({17})).realize();
+        const Tensor row = outer(ones({3}), repeat(ones17, {2}));
+        std::vector<double> order(22), all(34);
+        std::iota(order.begin(), order.end(), 0.0);
+        std::iota(all.begin(), all.end(), 0.0);
+        expect(topk(row, 22, 1, false).indices[1], order);
+        expect(argsort(row, 1)[2], all);
+        expect(argmax(row, 1), {0, 0, 0});
+        expect(argmin(row, 1), {0, 0, 0});
+    });
+}
+
 TEST_CASE("k and axes that are not there are refused") {
     const Tensor x = zeros({2, 3});
     CHECK_THROWS_WITH_AS(topk(x, 4), doctest::Contains("k is 4, but axis 1 of f32[2, 3] has 3"),

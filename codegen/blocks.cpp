@@ -193,8 +193,8 @@ std::optional<BlockCut> cut_long_sum(Form& form, bool always) {
     const Sizes sizes = always ? kForced : Sizes{};
     const Reducing* const sum = long_sum(before, sizes);
     if (sum == nullptr) return std::nullopt;
-    std::vector<Group> groups = groups_of(before, *sum);
-    if (groups.size() < 2) return std::nullopt;
+    const std::vector<Group> groups = groups_of(before, *sum);
+    if (groups.size() != 2) return std::nullopt;  // rows and columns
 
     std::int64_t batches = 1;
     std::uint64_t grouped = 0;

@@ -5,6 +5,7 @@
 #include <sinter/runtime/realize.h>
 
 #include <cstring>
+#include <optional>
 #include <unordered_map>
 
 #include "ref/functions.h"
@@ -59,6 +60,9 @@ private:
         std::vector<std::size_t> sources;
         bool summed_on = false;  // a sum or product of which another sum is made
         Value value;
+        // The same with other errors, as sums of it see it: a device may compute it there once
+        // more, as part of them, and once in itself for its other uses.
+        std::optional<Value> again;
     };
 
     static bool is_sum(ir::Ref node) {
@@ -134,12 +138,29 @@ private:
     void evaluate(Step& step) {
         const auto op = static_cast<std::size_t>(step.node->op());
         if (op >= std::size(kRows)) refuse(step.node, "not an op of tensor-level graphs");
-        std::vector<const Value*> values;
-        for (const std::size_t source : step.sources) values.push_back(&steps_[source].value);
-        if (Noise* noise = Noise::active()) noise->next_node(step.summed_on);
+        const bool adds = is_sum(step.node) || is_running_sum(step.node);
+        bool any_again = false;
+        std::vector<const Value*> values, again;
+        for (const std::size_t source : step.sources) {
+            const Step& s = steps_[source];
+            any_again = any_again || s.again.has_value();
+            again.push_back(s.again ? &*s.again : &s.value);
+            values.push_back(adds ? again.back() : &s.value);
+        }
+        Noise* const noise = Noise::active();
+        if (noise != nullptr) noise->next_node(step.summed_on);
         step.value = kRows[op].function(step.node, values);
+        if (noise != nullptr && step.summed_on) {
+            noise->next_node(true);
+            step.again = kRows[op].function(step.node, again);
+        } else if (any_again && (passes_on(step.node) || step.node->is(ir::Op::Where))) {
+            step.again = kRows[op].function(step.node, again);
+        }
         for (const std::size_t source : step.sources)
-            if (--steps_[source].uses == 0) steps_[source].value = {};
+            if (--steps_[source].uses == 0) {
+                steps_[source].value = {};
+                steps_[source].again.reset();
+            }
     }
 
     std::vector<Step> steps_;

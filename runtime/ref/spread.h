@@ -107,8 +107,10 @@ Carry<E> blur_carry(const Noise& noise, Carry<E> carry, const Terms<E>& terms, s
         // Products that overflow in the type need not where they are added unrounded.
         if (products && terms.up && terms.down && !terms.nan) return unknown();
         if (!std::isfinite(carry) || terms.sum == 0) return carry;
-        // Multiples of one power of two whose sums all fit add up exactly.
-        if (!noise.summed_on() && terms.sum <= std::ldexp(1.0, terms.last_bit + Limits::digits))
+        // Multiples of one power of two whose sums all fit add up exactly, if they are such where a
+        // device adds them.
+        if (!noise.summed_on() && !products &&
+            terms.sum <= std::ldexp(1.0, terms.last_bit + Limits::digits))
             return carry == 0 ? std::copysign(T{0}, static_cast<T>(draw)) : carry;
         if (std::fabs(draw) < 0.625) return left_over();
         // Some errors are of any size: what follows may show small ones alone.

@@ -18,6 +18,17 @@ double Analysis::volume(std::uint64_t mask) const {
     return v;
 }
 
+std::uint64_t Analysis::ranges_of(const MemoryAccess& m) const {
+    std::uint64_t ranges = 0;
+    for (std::int64_t n : numbers)
+        if (m.depends(n)) ranges |= std::uint64_t{1} << n;
+    return ranges;
+}
+
+double Analysis::bytes_of(const MemoryAccess& m) const {
+    return volume(ranges_of(m)) * static_cast<double>(size_of(m.node->dtype()));
+}
+
 Analysis analyse(Ref sink) {
     Analysis a;
     const std::vector<Ref> order = ir::toposort(std::span(&sink, 1));

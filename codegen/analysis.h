@@ -29,6 +29,9 @@ struct Reducing {
         loads;  ///< positions among the accesses read by its value, nested reductions apart
 };
 
+/// Whether the mask of ranges has this one, by number.
+inline bool has(std::uint64_t mask, std::int64_t range) { return (mask >> range & 1) != 0; }
+
 struct Analysis {
     Ref range[64] = {};                 ///< by number
     std::vector<std::int64_t> numbers;  ///< of the ranges there are, ascending
@@ -48,6 +51,9 @@ struct Analysis {
     /// Trips of a range; a size known only at launch counts as `kNominal`.
     std::int64_t size(std::int64_t number) const;
     double volume(std::uint64_t mask) const;
+    /// The ranges that an access depends on, and the bytes that it touches on its way through them.
+    std::uint64_t ranges_of(const MemoryAccess& m) const;
+    double bytes_of(const MemoryAccess& m) const;
     static constexpr std::int64_t kNominal = 1 << 16;
 };
 

@@ -33,8 +33,6 @@ constexpr Sizes kForced{0, 0, 2, 1, 3, 20, 9, 9, 9, 1};
 constexpr std::int64_t kNearSum = ir::kNearSlot;
 constexpr std::int64_t kAlignment = 64, kAliasBytes = 1024;
 
-bool has(std::uint64_t mask, std::int64_t range) { return (mask >> range & 1) != 0; }
-
 // Ranges of the result that the same operands depend on.
 struct Group {
     std::uint64_t loads = 0;
@@ -95,13 +93,7 @@ bool steps_apart(const Analysis& a, const Reducing& r) {
 // Bytes that the sum reads, each once.
 double operand_bytes(const Analysis& a, const Reducing& r) {
     double bytes = 0;
-    for (std::size_t l : r.loads) {
-        const MemoryAccess& m = a.accesses[l];
-        std::uint64_t ranges = 0;
-        for (std::int64_t n : a.numbers)
-            if (m.depends(n)) ranges |= std::uint64_t{1} << n;
-        bytes += a.volume(ranges) * static_cast<double>(size_of(m.node->dtype()));
-    }
+    for (std::size_t l : r.loads) bytes += a.bytes_of(a.accesses[l]);
     return bytes;
 }
 

@@ -24,8 +24,6 @@ constexpr std::int64_t kOrderedTrips = 8, kMostVectors = 8;
 constexpr double kEnoughTrips = 256;  // fewer, longer ones compute less again
 constexpr std::size_t kFewOps = 16;   // value ops of which two copies hide each other's latency
 
-bool has(std::uint64_t mask, std::int64_t range) { return (mask >> range & 1) != 0; }
-
 // Share of the lanes that do work when a range of this size runs in vectors.
 double lane_use(std::int64_t size, int lanes) {
     return static_cast<double>(size) / static_cast<double>((size + lanes - 1) / lanes * lanes);
@@ -252,9 +250,7 @@ Ref copy_rows(Form& form, const Analysis& a, std::int64_t rows, std::uint64_t tr
 // The copy goes through `rows` in vectors.
 void along_lanes(Form& form, Ref rows, Ref lane) {
     const Form::Halves halves = form.split(rows, lane->src(0)->arg(0), Role::Serial, Role::Loop);
-    form.set_sink(rebuild(form.sink(), [&](Ref n, std::span<const Ref> src) {
-        return n == halves.inner ? lane : make_folded(form.arena(), n, src);
-    }));
+    form.set_sink(substitute_free(form.arena(), form.sink(), halves.inner, lane));
 }
 
 // The values below `root` that are computed in its own pass: not those of reductions, which come

@@ -25,7 +25,6 @@ constexpr int kSideBySide = 16;           // bytes that one instruction reads
 constexpr int kManyOps = 128;  // value ops of a thread beyond which its code is long enough
 constexpr std::int64_t kBlocksWanted = 264;
 
-bool has(std::uint64_t mask, std::int64_t range) { return (mask >> range & 1) != 0; }
 bool is_constant(Ref range) { return range->src(0)->is(Op::Const); }
 
 // Steps of accesses that lie side by side along the range, and, counting a little, of those that it

@@ -30,7 +30,6 @@ constexpr double kUnevenOperand = 1 << 18;  // the same where rows begin within 
 constexpr double kSmallWork = 1e5;          // cycles that one thread may do alone
 constexpr double kCopied = 0.15, kTransposed = 0.5;  // cycles an element that is staged
 
-bool has(std::uint64_t mask, std::int64_t range) { return (mask >> range & 1) != 0; }
 std::uint64_t bit(std::int64_t range) { return std::uint64_t{1} << range; }
 
 // Steps of a range in blocks of n, against the steps there are: what ragged blocks cost.
@@ -67,7 +66,7 @@ public:
         : a_(a), r_(main), target_(target), trips_(trips), copies_(copies) {
         double most = 0;
         for (std::size_t l : r_.loads) {
-            most = std::max(most, operand_bytes(a.accesses[l]));
+            most = std::max(most, a_.bytes_of(a.accesses[l]));
         }
         near_ = most <= kNearBytes;
     }
@@ -111,13 +110,6 @@ public:
     }
 
 private:
-    double operand_bytes(const MemoryAccess& m) const {
-        double bytes = static_cast<double>(size_of(m.node->dtype()));
-        for (std::int64_t n : a_.numbers)
-            if (m.depends(n)) bytes *= static_cast<double>(a_.size(n));
-        return bytes;
-    }
-
     std::optional<Staged> operand_to_stage(std::int64_t v, bool across) const {
         for (std::size_t l : r_.loads) {
             const MemoryAccess& m = a_.accesses[l];
@@ -138,7 +130,7 @@ private:
             if (across ? lies_across(m, v)
                        : m.stride[v] == 1 &&
                              (pages_apart(m) ||
-                              operand_bytes(m) > (uneven(m) ? kUnevenOperand : kFarOperand)))
+                              a_.bytes_of(m) > (uneven(m) ? kUnevenOperand : kFarOperand)))
                 return s;
         }
         return std::nullopt;
@@ -150,25 +142,19 @@ private:
         for (std::size_t l : r_.loads) {
             const MemoryAccess& m = a_.accesses[l];
             if (m.general != 0 || m.depends(v) || in_a_row(m)) continue;
-            for (std::int64_t n : a_.numbers) {
-                const bool row = m.stride[n] == 1 && has(r_.scope & a_.outer & ~trips_, n);
-                const CopiedRows copied{l, n};
-                const double bytes = a_.volume(copied_ranges(copied) & ~trips_) *
-                                     static_cast<double>(size_of(m.node->dtype()));
-                if (row && a_.range[n]->src(0)->is(Op::Const) && bytes <= kRowsBytes) return copied;
-            }
+            const double bytes = a_.volume(a_.ranges_of(m) & ~trips_) *
+                                 static_cast<double>(size_of(m.node->dtype()));
+            if (bytes > kRowsBytes) continue;
+            for (std::int64_t n : a_.numbers)
+                if (m.stride[n] == 1 && has(r_.scope & a_.outer & ~trips_, n) &&
+                    a_.range[n]->src(0)->is(Op::Const))
+                    return CopiedRows{l, n};
         }
         return std::nullopt;
     }
-    std::uint64_t copied_ranges(const CopiedRows& copied) const {
-        std::uint64_t ranges = 0;
-        for (std::int64_t n : a_.numbers)
-            if (a_.accesses[copied.load].depends(n)) ranges |= bit(n);
-        return ranges;
-    }
     // Elements copied in all: every trip has a copy of its own.
     double copied_volume(const CopiedRows& copied) const {
-        return a_.volume(copied_ranges(copied) | trips_);
+        return a_.volume(a_.ranges_of(a_.accesses[copied.load]) | trips_);
     }
 
     // Whether each step of the reduction lies on a page of its own.
@@ -313,7 +299,7 @@ private:
             const bool reused =
                 r_.loads.size() > 1 && std::ranges::any_of(r_.loads, [&](std::size_t l) {
                     return !a_.accesses[l].depends(n) &&
-                           (!passes || operand_bytes(a_.accesses[l]) > kNearBytes / 2);
+                           (!passes || a_.bytes_of(a_.accesses[l]) > kNearBytes / 2);
                 });
             if (reused && a_.range[n]->src(0)->is(Op::Const)) rows.push_back(n);
         }

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <functional>
+#include <optional>
 #include <tuple>
 
 #include <sinter/codegen/codegen.h>
@@ -116,20 +117,24 @@ void fuse_ranges(Form& form) {
 // A range whose quotient and remainder by some number index memory becomes two: all strides are
 // even then. Not where the order of its steps matters: to positions, which tell equal values apart.
 void divide_ranges(Form& form) {
+    std::optional<std::uint64_t> in_order;  // few kernels have anything to divide
+    const auto find_in_order = [&] {
+        const Ref sink = form.sink();
+        in_order = analyse(sink).ordered;
+        for (Ref n : ir::toposort(std::span(&sink, 1)))
+            if (n->is(Op::Order) || n->is(Op::Accumulate))
+                for (Ref r : named_ranges(n)) *in_order |= range_bit(r);
+    };
     const auto divided = [&]() -> std::pair<Ref, std::int64_t> {
         const Ref sink = form.sink();
-        const std::vector<Ref> order = ir::toposort(std::span(&sink, 1));
-        std::uint64_t in_order = analyse(sink).ordered;
-        for (Ref n : order)
-            if (n->is(Op::Order) || n->is(Op::Accumulate))
-                for (Ref r : named_ranges(n)) in_order |= range_bit(r);
-        for (Ref n : order) {
+        for (Ref n : ir::toposort(std::span(&sink, 1))) {
             if ((!n->is(Op::IDiv) && !n->is(Op::Mod)) || !n->src(1)->is(Op::Const)) continue;
             const Ref r = n->src(0);
             if (!r->is(Op::Range) || !r->src(0)->is(Op::Const)) continue;
             const std::int64_t size = r->src(0)->arg(0), by = n->src(1)->arg(0);
-            if (by > 1 && by < size && size % by == 0 && (in_order & range_bit(r)) == 0)
-                return {r, by};
+            if (by <= 1 || by >= size || size % by != 0) continue;
+            if (!in_order) find_in_order();
+            if ((*in_order & range_bit(r)) == 0) return {r, by};
         }
         return {nullptr, 0};
     };

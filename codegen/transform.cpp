@@ -197,17 +197,18 @@ std::int64_t Form::stage(Ref value, std::span<const Ref> over, Row row, int by) 
 std::int64_t Form::stage(Ref value, std::span<const Ref> over, std::span<const Ref> computing,
                          std::int64_t padding) {
     Arena& a = arena_;
+    const auto length = [&](Ref r) { return r->src(0)->arg(0) + (r == over.back() ? padding : 0); };
     std::int64_t elements = 1;
     std::string names;
     for (Ref r : over) {
-        elements *= r->src(0)->arg(0) + (r == over.back() ? padding : 0);
+        elements *= length(r);
         names += " " + text(r);
     }
     const auto element_bytes = static_cast<std::int64_t>(size_of(value->dtype()));
     Ref index = a.index(scratch_ / element_bytes);
     std::int64_t rest = elements;
     for (Ref r : over) {
-        rest /= r->src(0)->arg(0) + (r == over.back() ? padding : 0);
+        rest /= length(r);
         index = fold(a, Op::Add, index, fold(a, Op::Mul, r, a.index(rest)));
     }
     const bool load = value->is(Op::Load);

@@ -2,8 +2,10 @@
 // Comparisons of tensors for tests: tolerances follow from the dtype, NaN equals NaN only in the
 // same place.
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <functional>
 #include <limits>
 #include <string>
 #include <vector>
@@ -77,6 +79,28 @@ inline void expect(const Tensor& got, const std::vector<double>& want, double st
 /// A scalar.
 inline void expect_scalar(const Tensor& got, double want, double steps = 4, double scale = 0) {
     expect_shaped(got, Shape{}, {want}, steps, scale);
+}
+
+/// What makes a tensor, with the generator set to the same seed, computed on a device.
+using Program = std::function<Tensor()>;
+inline std::vector<float> values_on(const char* device, const Program& program) {
+    const DeviceGuard guard{Device(device)};
+    manual_seed(7);
+    return program().to_vector<float>();
+}
+
+/// The largest difference, in units of the largest wanted; infinite where one has NaN.
+inline double relative_difference(const std::vector<float>& got, const std::vector<float>& want) {
+    REQUIRE(got.size() == want.size());
+    double most = 0, scale = 0;
+    for (std::size_t i = 0; i < got.size(); ++i) {
+        const double d = std::fabs(static_cast<double>(got[i]) - static_cast<double>(want[i]));
+        most = std::max(most, d <= std::numeric_limits<double>::max()
+                                  ? d
+                                  : std::numeric_limits<double>::infinity());
+        scale = std::max(scale, std::fabs(static_cast<double>(want[i])));
+    }
+    return most / scale;
 }
 
 /// The message of the E that f throws; another exception fails the test.

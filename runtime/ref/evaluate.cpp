@@ -30,9 +30,6 @@ constexpr bool rows_are_in_order() {
 }
 static_assert(rows_are_in_order(), "tensor-level ops come first in the enumeration");
 
-/// Nodes looked at for the terms of a sum: choices of choices share theirs many times over.
-constexpr int kMostVisits = 64;
-
 /// The nodes to evaluate in an order that has every node after its sources. A realized node is a
 /// leaf: its Buffer stands for it.
 class Plan {
@@ -120,7 +117,7 @@ private:
         if (is_sum(step.node) || is_running_sum(step.node)) {
             // Sums and products below it, with no more than movement and choices in between.
             std::vector<std::size_t> stack{step.sources[0]};
-            for (int visits = 0; !stack.empty() && visits < kMostVisits; ++visits) {
+            for (int visits = 0; !stack.empty() && visits < eval::kMostVisits; ++visits) {
                 const std::size_t below = stack.back();
                 stack.pop_back();
                 const ir::Ref term = steps_[below].node;

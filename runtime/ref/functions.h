@@ -7,6 +7,9 @@
 
 namespace sinter::runtime::ref::eval {
 
+/// Nodes looked at for the terms of a sum: choices of choices share theirs many times over.
+inline constexpr int kMostVisits = 64;
+
 using Function = Value (*)(ir::Ref node, Sources src);
 
 #define SINTER_REF_Unary(name) Value name(ir::Ref node, Sources src);

@@ -22,8 +22,7 @@ bool sums_products(ir::Ref node) {
                n->is(ir::Op::Reduce) || n->is(ir::Op::Fold);
     };
     std::vector<ir::Ref> stack{node->src(0)};
-    // Choices of choices share their sides many times over.
-    for (int visits = 0; !stack.empty() && visits < 64; ++visits) {
+    for (int visits = 0; !stack.empty() && visits < kMostVisits; ++visits) {
         const ir::Ref n = stack.back();
         stack.pop_back();
         if (n->is(ir::Op::Mul)) return true;

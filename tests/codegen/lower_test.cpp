@@ -310,19 +310,41 @@ TEST_CASE(
         }
 }
 
+namespace {
+
+// A matrix of f32 in slot 0, of whose rows something is made: one element each in slot 1.
+struct RowsToReduce {
+    Arena& a;
+    const Ref row, column, value;
+    RowsToReduce(Arena& arena, std::int64_t rows, std::int64_t cols)
+        : a(arena),
+          row(range(a, 0, rows, Role::Loop)),
+          column(range(a, 1, cols, Role::Reduce)),
+          value(
+              load(a, param(a, f32, 0), a.add(a.mul(row, a.index(cols)), column), a.truth(true))) {}
+
+    Ref arg_max() const {
+        const Ref tuple = a.make(Op::Accumulate, DType::None, {value, a.cast(column, i64), column},
+                                 {static_cast<std::int64_t>(Combine::ArgMax), 2});
+        return a.make(Op::Get, i64, {tuple}, {1});
+    }
+    Ref reduced(ReduceKind kind) const {
+        return a.make(Op::Reduce, f32, {value, column}, {static_cast<std::int64_t>(kind)});
+    }
+    Ref stored(DType dtype, Ref result) const {
+        return sink_of(a, {store(a, param(a, dtype, 1), row, result, a.truth(true))});
+    }
+};
+
+}  // namespace
+
 TEST_CASE("argmax gives the first of equals, NaN is beyond every number") {
     const float nan = std::numeric_limits<float>::quiet_NaN();
     for (const codegen::Target& target : targets()) {
         const std::int64_t rows = 4, cols = 37;
         Arena a;
-        const Ref r = range(a, 0, rows, Role::Loop), c = range(a, 1, cols, Role::Reduce),
-                  yes = a.truth(true);
-        const Ref x = load(a, param(a, f32, 0), a.add(a.mul(r, a.index(cols)), c), yes);
-        const Ref tuple = a.make(Op::Accumulate, DType::None, {x, a.cast(c, i64), c},
-                                 {static_cast<std::int64_t>(Combine::ArgMax), 2});
-        const CompiledKernel kernel(
-            sink_of(a, {store(a, param(a, i64, 1), r, a.make(Op::Get, i64, {tuple}, {1}), yes)}),
-            target);
+        const RowsToReduce rows_of(a, rows, cols);
+        const CompiledKernel kernel(rows_of.stored(i64, rows_of.arg_max()), target);
         std::vector<float> in(static_cast<std::size_t>(rows * cols), 1.0f);
         in[20] = in[30] = 3.0f;
         in[37 + 5] = nan;
@@ -341,21 +363,10 @@ TEST_CASE("maximum, its place and the sum of rows whose steps are taken several 
         for (const std::int64_t cols : {127, 128, 129, 301, 1000}) {
             const std::int64_t rows = cols;
             Arena a;
-            const Ref r = range(a, 0, rows, Role::Loop), c = range(a, 1, cols, Role::Reduce),
-                      yes = a.truth(true);
-            const Ref x = load(a, param(a, f32, 0), a.add(a.mul(r, a.index(cols)), c), yes);
-            const Ref tuple = a.make(Op::Accumulate, DType::None, {x, a.cast(c, i64), c},
-                                     {static_cast<std::int64_t>(Combine::ArgMax), 2});
-            const auto reduce = [&](ReduceKind kind) {
-                return a.make(Op::Reduce, f32, {x, c}, {static_cast<std::int64_t>(kind)});
-            };
-            const CompiledKernel place(sink_of(a, {store(a, param(a, i64, 1), r,
-                                                         a.make(Op::Get, i64, {tuple}, {1}), yes)}),
-                                       target),
-                most(sink_of(a, {store(a, param(a, f32, 1), r, reduce(ReduceKind::Max), yes)}),
-                     target),
-                sum(sink_of(a, {store(a, param(a, f32, 1), r, reduce(ReduceKind::Add), yes)}),
-                    target);
+            const RowsToReduce rows_of(a, rows, cols);
+            const CompiledKernel place(rows_of.stored(i64, rows_of.arg_max()), target),
+                most(rows_of.stored(f32, rows_of.reduced(ReduceKind::Max)), target),
+                sum(rows_of.stored(f32, rows_of.reduced(ReduceKind::Add)), target);
             // Row k has its largest number in column k and in some behind; every third row a NaN.
             std::vector<float> in(static_cast<std::size_t>(rows * cols));
             std::vector<std::int64_t> expected;

@@ -4,37 +4,16 @@
 #include <sinter/sinter.h>
 #include <sinter/testing.h>
 
-#include <doctest/doctest.h>
-
 #include <sinter/ir/env.h>
 
 #include <cmath>
-#include <functional>
-#include <limits>
+
+#include "support.h"
 
 using namespace sinter;
+using test::Program;
 
 namespace {
-
-using Program = std::function<Tensor()>;
-
-std::vector<float> on(const char* device, const Program& program) {
-    const DeviceGuard guard{Device(device)};
-    manual_seed(11);
-    return program().to_vector<float>();
-}
-
-// The largest difference, in units of the largest result; infinite where one has NaN.
-double difference(const std::vector<float>& got, const std::vector<float>& want) {
-    REQUIRE(got.size() == want.size());
-    double most = 0, scale = 0;
-    for (std::size_t i = 0; i < got.size(); ++i) {
-        const double d = std::fabs(static_cast<double>(got[i]) - static_cast<double>(want[i]));
-        most = std::max(most, d <= std::numeric_limits<double>::max() ? d : INFINITY);
-        scale = std::max(scale, std::fabs(static_cast<double>(want[i])));
-    }
-    return most / scale;
-}
 
 // Sums of `steps` products in another order; results are about sqrt(steps) large.
 double tolerance(double steps) { return 4 * std::sqrt(steps) * 0x1p-23; }
@@ -78,11 +57,12 @@ const Case kCases[] = {
 TEST_CASE("sums of products in blocks are what REF computes") {
     for (const Case& c : kCases) {
         CAPTURE(c.name);
-        const std::vector<float> want = on("REF", c.program);
+        const std::vector<float> want = test::values_on("REF", c.program);
         for (const char* blocks : {"0", "1", "2"}) {
             CAPTURE(blocks);
             const ir::env::Override mode("BLOCKS", blocks);
-            CHECK(difference(on("CPU", c.program), want) < tolerance(c.steps));
+            CHECK(test::relative_difference(test::values_on("CPU", c.program), want) <
+                  tolerance(c.steps));
         }
     }
 }

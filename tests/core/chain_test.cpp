@@ -4,35 +4,18 @@
 #include <sinter/sinter.h>
 #include <sinter/testing.h>
 
-#include <doctest/doctest.h>
-
 #include <cmath>
-#include <functional>
-#include <limits>
+
+#include "support.h"
 
 using namespace sinter;
+using test::Program;
 
 namespace {
 
-using Program = std::function<Tensor()>;
-
-std::vector<float> on(const char* device, const Program& program) {
-    const DeviceGuard guard{Device(device)};
-    manual_seed(7);
-    return program().to_vector<float>();
-}
-
-// The largest difference, in units of the largest result; infinite where one has NaN.
 double difference(const Program& program) {
-    const std::vector<float> got = on("CPU", program), want = on("REF", program);
-    REQUIRE(got.size() == want.size());
-    double most = 0, scale = 0;
-    for (std::size_t i = 0; i < got.size(); ++i) {
-        const double d = std::fabs(static_cast<double>(got[i]) - static_cast<double>(want[i]));
-        most = std::max(most, d <= std::numeric_limits<double>::max() ? d : INFINITY);
-        scale = std::max(scale, std::fabs(static_cast<double>(want[i])));
-    }
-    return most / scale;
+    return test::relative_difference(test::values_on("CPU", program),
+                                     test::values_on("REF", program));
 }
 
 std::uint64_t launches(const Program& program) {

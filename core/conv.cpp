@@ -44,6 +44,9 @@ Operands operands(Call& call, std::size_t n, const Arg& x, const Tensor& weight,
         o.sizes.push_back(o.x->shape()[d]);
         o.kernel.push_back(o.weight->shape()[d]);
         if (o.kernel.back() == 0) fail<ShapeError>("the kernel of " + text(o.weight) + " is empty");
+        // So that its product with a stride or dilation does not overflow.
+        if (o.kernel.back() >= std::int64_t{1} << 31)
+            fail<ShapeError>("the kernel of " + text(o.weight) + " must be below 2^31 an axis");
     }
     if (groups < 1 || o.channels % groups != 0)
         fail<ValueError>(text(groups) + " groups do not divide the " + text(o.channels) +
@@ -221,7 +224,12 @@ Tensor conv_transpose(std::string_view op, std::size_t n, const Arg& x, const Te
             fail<ValueError>("output_padding " + text(extra) +
                              " must be smaller than stride or dilation");
         const std::int64_t reach = dilation[d] * (o.kernel[d] - 1);
-        whole.push_back((o.sizes[d] - 1) * stride[d] + reach + 1 + extra[d]);
+        std::int64_t spread_size = 0;
+        if (__builtin_mul_overflow(o.sizes[d] - 1, stride[d], &spread_size) ||
+            __builtin_add_overflow(spread_size, reach + 1 + extra[d], &spread_size))
+            fail<ShapeError>("the output of input " + text(o.sizes) + " and stride " +
+                             text(stride) + " is too large");
+        whole.push_back(spread_size);
         begin.push_back(padding[d]);
         end.push_back(whole[d] - padding[d]);
         if (end.back() <= begin.back() || o.sizes[d] == 0)

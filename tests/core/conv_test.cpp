@@ -195,6 +195,19 @@ TEST_CASE("adaptive pools of every small size have the windows that they say") {
                         max_pool1d(x, 3, {.dilation = INT64_MAX}));
 }
 
+TEST_CASE("sizes whose product with a stride or dilation overflows are refused") {
+    const std::int64_t many = std::int64_t{1} << 40;
+    const Tensor x = zeros({1, 1, 3}), w = zeros({1, 1, 3});
+    SINTER_EXPECT_ERROR(
+        ShapeError, "conv1d: the kernel of f32[1, 1, 1099511627776] must be below 2^31 an axis",
+        conv1d(x, zeros({1, 1, 1}).expand({1, 1, many}), {}, {.dilation = std::int64_t{1} << 30}));
+    SINTER_EXPECT_ERROR(ShapeError,
+                        "conv_transpose1d: the output of input [1099511627776] and stride "
+                        "[1073741824] is too large",
+                        conv_transpose1d(zeros({1, 1, 1}).expand({1, 1, many}), w, {},
+                                         {.stride = std::int64_t{1} << 30}));
+}
+
 TEST_CASE("adaptive pools split an axis that does not divide") {
     for_each_device([] {
         const Tensor x = arange(7).to(f32).reshape({1, 7});

@@ -4,6 +4,9 @@
 // refitted); 2^n is put together from exponent bits. n is rounded by adding 1.5 2^(mantissa bits),
 // which also leaves it in the low bits of the sum.
 
+#include <cmath>
+#include <vector>
+
 #include "decompose/functions.h"
 
 namespace sinter::codegen::math {
@@ -83,28 +86,42 @@ Value scale(const Format& f, Value p, Value n, Value shifted) {
     return p * half * where(small, p.like(lower), p.like(2.0));
 }
 
+// `shifted` is n + shifter + bias, r = x - n ln 2.
 struct Reduced {
     Value n, shifted, r;
 };
 
-Reduced reduce(const Format& f, Value x) {
-    const Value shifted = fma(x, 0x1.71547652b82fep0, f.shifter);
-    const Value n = shifted - f.shifter;
+Reduced reduce(const Format& f, Value x, double bias = 0) {
+    const Value shifted = fma(x, 1 / kLn2, f.shifter + bias);
+    const Value n = shifted - (f.shifter + bias);
     return {n, shifted, fma(n, -f.ln2_lo, fma(n, -f.ln2_hi, x))};
+}
+
+// What to add to n for the exponent bits of 2^n.
+double exponent_bias(const Format& f) {
+    return static_cast<double>((f.half_bits >> f.mantissa_bits) + 1);
+}
+
+// 2^n where `shifted` is n + shifter + exponent_bias; infinity beyond the largest power.
+Value power_of_two(const Format& f, Value shifted) {
+    return to_bits(shifted).shl(f.mantissa_bits).bitcast(shifted.dtype());
 }
 
 // e^r - 1
 Value expm1_reduced(const Format& f, Value r) { return fma(r * r, polynomial(r, f.exp_tail), r); }
 
+// e^r
+Value exp_reduced(const Format& f, Value r) {
+    if (!r.context().target.fma) return expm1_reduced(f, r) + 1.0;  // rounds less
+    return fma(fma(polynomial(r, f.exp_tail), r, 1.0), r, 1.0);
+}
+
 }  // namespace
 
 Value exp_bounded(Value x) {
     const Format& f = format(x);
-    const Reduced part = reduce(f, x);
-    const Value bits = to_bits(part.shifted).shl(f.mantissa_bits);
-    const Value power = (bits + bits.like_bits(f.half_bits + (std::int64_t{1} << f.mantissa_bits)))
-                            .bitcast(x.dtype());
-    return (expm1_reduced(f, part.r) + 1.0) * power;
+    const Reduced part = reduce(f, x, exponent_bias(f));
+    return exp_reduced(f, part.r) * power_of_two(f, part.shifted);
 }
 
 Value exp_scaled(Value x, int k) {
@@ -113,13 +130,15 @@ Value exp_scaled(Value x, int k) {
     const Value most = at_most(x, (f.n_max + 0.49 - k) * kLn2);
     if (k != 0) {
         const Reduced part = reduce(f, at_least(most, f.exp_min));
-        return scale(f, expm1_reduced(f, part.r) + 1.0, part.n + k, part.shifted + k);
+        return scale(f, exp_reduced(f, part.r), part.n + k, part.shifted + k);
     }
     // Results that vanish are not computed: machines take a hundred cycles for a product that
-    // underflows, and behind a mask every second exponent is -infinity.
+    // underflows, and behind a mask every second exponent is -infinity. What scales by powers does
+    // not compute the lanes that are not chosen.
     const Value gone = x < f.exp_min;
-    const Reduced part = reduce(f, where(gone, x.like(0.0), most));
-    return where(gone, x.like(0.0), scale(f, expm1_reduced(f, part.r) + 1.0, part.n, part.shifted));
+    const bool skips = scales_by_powers(x.context().target);
+    const Reduced part = reduce(f, skips ? most : where(gone, x.like(0.0), most));
+    return where(gone, x.like(0.0), scale(f, exp_reduced(f, part.r), part.n, part.shifted));
 }
 
 Value exp(Value x) { return exp_scaled(x, 0); }
@@ -136,6 +155,20 @@ Value exp2_sum(Value high, Value low) {
     const Value r = has_low ? (bounded - n) + low : bounded - n;
     return where(gone, high.like(0.0),
                  scale(f, fma(r, polynomial(r, f.exp2_tail), 1.0), n, shifted));
+}
+
+// With s = r / 2 and n from 2 x: 2^n (e^r - 1) / 2 + (2^n - 1) / 2.
+Value half_expm1_of_twice(Value x) {
+    const Format& f = format(x);
+    const double shifter = f.shifter + exponent_bias(f);
+    const Value shifted = fma(x, 2 / kLn2, shifter);
+    const Value n = shifted - shifter;
+    const Value s = fma(n, -f.ln2_lo / 2, fma(n, -f.ln2_hi / 2, x));
+    std::vector<double> tail(f.exp_tail.begin(), f.exp_tail.end());
+    for (std::size_t i = 0; i < tail.size(); ++i)
+        tail[i] = std::ldexp(tail[i], static_cast<int>(i) + 1);
+    const Value power = power_of_two(f, shifted);
+    return fma(power, fma(s * s, polynomial(s, tail), s), fma(power, 0.5, -0.5));
 }
 
 // 2^n (e^r - 1) + (2^n - 1), at half scale so that 2^n is finite for the largest results.

@@ -14,6 +14,8 @@ Value expm1(Value x);
 Value exp_scaled(Value x, int k);
 /// e^x where |x| <= 80 (a NaN stays NaN): what is left when no result leaves the normal range.
 Value exp_bounded(Value x);
+/// (e^2x - 1) / 2 where 0 <= x <= 40 (a NaN stays NaN), with no loss near 0.
+Value half_expm1_of_twice(Value x);
 /// 2^(high + low) where |low| is far below 1; 0 and infinity beyond the type's range.
 Value exp2_sum(Value high, Value low);
 

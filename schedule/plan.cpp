@@ -41,6 +41,20 @@ std::vector<std::int64_t> domain_of(const Graph& g, Id n) {
     return domain;
 }
 
+// Reductions of little work, and what only they lead to.
+std::vector<bool> placed_last(const Graph& g, const Profile& profile) {
+    std::vector<bool> small(g.size()), last(g.size());
+    for (Id n = 0; n < g.size(); ++n)
+        small[n] = static_cast<double>(g.numel(n)) <= cost::kSerialWork &&
+                   std::ranges::all_of(g.src(n), [&](Id s) { return small[s]; });
+    for (Id n = g.size(); n-- > 0;) {
+        last[n] = last[n] || (small[n] && !profile[n].stored && g.op(n) == Op::Reduce);
+        if (last[n])
+            for (Id s : g.src(n)) last[s] = true;
+    }
+    return last;
+}
+
 }  // namespace
 
 Plan::Plan(Expansion& expansion, const Profile& profile)
@@ -49,8 +63,14 @@ Plan::Plan(Expansion& expansion, const Profile& profile)
       profile_(profile),
       home_(graph_.size(), kNone),
       uses_(graph_.size()) {
-    // Results first: when a node's turn comes, every use of it is known.
-    for (Id n = graph_.size(); n-- > 0;) place(n);
+    // Results first: when a node's turn comes, every use of it is known. Small sums come last: one
+    // that is written beside a small result (how many labels count, beside the loss) would make
+    // large kernels wait for it that could write what the small one reads.
+    const std::vector<bool> last = placed_last(graph_, profile_);
+    for (Id n = graph_.size(); n-- > 0;)
+        if (!last[n]) place(n);
+    for (Id n = graph_.size(); n-- > 0;)
+        if (last[n]) place(n);
 }
 
 void Plan::place(Id n) {

@@ -102,7 +102,7 @@ void choose_windows(const Analysis& a, Plan& plan) {
     std::int64_t copies = 1;
     for (std::size_t i = a.numbers.size(); i-- > 0;) {
         const std::int64_t n = a.numbers[i];
-        if (!has(a.closed, n) || a.size(n) < 2 || a.size(n) > kWindow ||
+        if (!has(a.closed & ~a.ordered, n) || a.size(n) < 2 || a.size(n) > kWindow ||
             !a.range[n]->src(0)->is(Op::Const) || copies * a.size(n) > kWindow * kWindow)
             continue;
         copies *= a.size(n);

@@ -118,6 +118,16 @@ TEST_CASE("scatter and its kinds") {
     });
 }
 
+TEST_CASE(
+    "rows are scattered one after the other, also where a value of theirs is reduced over them") {
+    for_each_device([] {
+        const Tensor x = ones({3, 2}).contiguous(), i = zeros({3, 2}, i64).contiguous();
+        const Tensor rows = x + any(x, {-2}, false);
+        expect_shaped(scatter_reduce(x, 0, i, rows, ScatterReduce::Sum), {3, 2},
+                      {7, 7, 1, 1, 1, 1});
+    });
+}
+
 TEST_CASE("what is scattered to one place alone is combined as often as it is there") {
     const auto summed = [](const char* device) {
         const DeviceGuard guard{Device(device)};

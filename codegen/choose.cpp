@@ -5,6 +5,8 @@
 #include <bit>
 #include <cmath>
 
+#include <sinter/ir/affine.h>
+
 #include "contraction.h"
 #include "emitter.h"
 
@@ -21,8 +23,7 @@ constexpr int kDearOps = 12;
 constexpr int kCostlyOps = 8;  // value ops above which computing again is dearer than reading back
 constexpr std::int64_t kWindow = 4, kWindowVectors = 18;
 constexpr std::int64_t kOrderedTrips = 8, kMostVectors = 8;
-constexpr double kEnoughTrips = 256;  // fewer, longer ones compute less again
-constexpr std::size_t kFewOps = 16;   // value ops of which two copies hide each other's latency
+constexpr std::size_t kFewOps = 16;  // value ops of which two copies hide each other's latency
 
 // Share of the lanes that do work when a range of this size runs in vectors.
 double lane_use(std::int64_t size, int lanes) {
@@ -189,6 +190,19 @@ Plan choose(const Analysis& a, const Target& target, std::optional<std::vector<R
 
 namespace {
 
+// How many elements before a row of this memory, along r, its first line begins.
+Ref into_line(Form& form, std::int64_t slot, Ref r) {
+    for (Ref store : form.sink()->src()) {
+        if (store->src(0)->arg(0) != slot) continue;
+        ir::Affine row = ir::affine(store->src(1));
+        std::erase_if(row.terms, [&](const auto& term) { return term.first == r; });
+        const auto bytes = static_cast<std::int64_t>(size_of(store->src(2)->dtype()));
+        return fold(form.arena(), Op::Mod, ir::from_affine(form.arena(), row),
+                    form.arena().index(kLineBytes / bytes));
+    }
+    return nullptr;
+}
+
 // Copies the operand that choose_contraction meant to the thread's scratch, by steps of the
 // reduction, the block's vectors side by side. Gives the bytes.
 std::int64_t stage(Form& form, Ref lane, Ref vectors, bool squares) {
@@ -354,7 +368,8 @@ Placed apply(Form& form, const Plan& plan) {
             std::ranges::find_if(plan.unrolled, [&](const auto& u) { return u.range == n; });
         if (n == plan.vector) {
             const Form::Halves halves =
-                form.split(r, std::int64_t{plan.vectors} * plan.lanes, role, Role::Loop);
+                form.split(r, std::int64_t{plan.vectors} * plan.lanes, role, Role::Loop,
+                           plan.lined < 0 ? nullptr : into_line(form, plan.lined, r));
             outer_block = halves.outer;
             if (halves.outer != nullptr && outer)
                 (plan.contraction ? blocks : parallel).push_back(halves.outer);

@@ -12,6 +12,9 @@
 namespace sinter::codegen {
 
 /// What is done to one phase of a kernel; by range number, -1 for none.
+/// Trips that are enough for all threads: fewer, longer ones compute less again.
+inline constexpr double kEnoughTrips = 256;
+
 struct Plan {
     std::int64_t vector = -1;
     int lanes = 1;
@@ -29,6 +32,8 @@ struct Plan {
     /// If not -1: the other operand, which has these rows and takes long strides along the
     /// reduction, is copied there as well, for all rows of a trip.
     std::int64_t copied_rows = -1;
+    /// If not -1: memory of which the vectors begin lines, however its rows lie.
+    std::int64_t lined = -1;
     bool squares = false;      ///< memory that is read across its rows is transposed in registers
     bool contraction = false;  ///< operands are reused: the vector range's blocks run outermost
     /// If there: the ranges that run in parallel, and nothing else does.

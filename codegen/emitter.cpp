@@ -255,10 +255,31 @@ Value Emitter::make(Ref node) {
 
 // --- memory
 
+namespace {
+
+// What x - x mod m is a multiple of, and the rest of the sum, where a sum has such a part: a row
+// from where its line begins. Else 0, and the sum.
+std::pair<std::int64_t, ir::Affine> without_line_begin(const ir::Affine& sum) {
+    for (const auto& [term, coefficient] : sum.terms) {
+        if (coefficient != -1 || !term->is(Op::Mod) || !term->src(1)->is(Op::Const)) continue;
+        ir::Affine rest = sum;
+        std::erase_if(rest.terms, [&](const auto& t) { return t.first == term; });
+        return {term->src(1)->arg(0), rest - ir::affine(term->src(0))};
+    }
+    return {0, sum};
+}
+
+}  // namespace
+
 Emitter::Address Emitter::address(Ref index, bool load) {
     const ir::Affine sum = ir::affine(index);
     Address result;
     result.constant = sum.constant;
+    const auto [line, others] = without_line_begin(sum);
+    result.outer_align = line;
+    result.outer_constant = others.constant;
+    for (const auto& [term, coefficient] : others.terms)
+        if (term != vector_range_) result.outer_align = std::gcd(result.outer_align, coefficient);
     std::int64_t step = 0;
     bool general = false;
     std::vector<std::pair<std::size_t, Ref>>
@@ -269,7 +290,6 @@ Emitter::Address Emitter::address(Ref index, bool load) {
             step = coefficient;
             continue;
         }
-        result.outer_align = std::gcd(result.outer_align, coefficient);
         general = general || is_vector(term);
         const Ref product = fold(arena_, Op::Mul, term, arena_.index(coefficient));
         terms.emplace_back(depth_of(value(product)), product);
@@ -418,6 +438,9 @@ void Emitter::prefetch_next(Ref load, const Inst& inst) {
     if (memory->arg(0) < 0 || inst.access == Access::Indexed) return;  // scratch, or anywhere
     std::int64_t next = 0, row = 0;
     for (const auto& [term, coefficient] : ir::affine(load->src(1)).terms) {
+        // Rows from where their lines begin: the next one differs by less than a line.
+        if (coefficient == -1 && term->is(Op::Mod) && depth_of(value(term)) <= ahead_.depth)
+            continue;
         if (!term->is(Op::Range)) return;
         if (term->arg(0) == ahead_.range->arg(0))
             next = coefficient;
@@ -509,7 +532,7 @@ Value Emitter::streaming(Ref store, const Address& where) {
         const auto bytes = static_cast<std::int64_t>(size_of(store->src(2)->dtype())),
                    part = lanes_ * bytes;
         if (part != kLineBytes && (!s.end_to_end || part < kLeastPart)) return kNone;
-        if (where.outer_align * bytes % part != 0 || where.constant * bytes % part != 0)
+        if (where.outer_align * bytes % part != 0 || where.outer_constant * bytes % part != 0)
             return kNone;
         if (s.lined != kNone) return s.lined;
         Inst inst{Code::Lined};

@@ -133,8 +133,9 @@ private:
         Value index = kNone;
         std::int64_t constant = 0;
         std::int64_t step = 0;
-        std::int64_t outer_align = 0;  // divides all but the constant and the lane
-        std::int64_t align = 0;        // divides all but the constant
+        // Divides all but the lane, and a constant apart.
+        std::int64_t outer_align = 0, outer_constant = 0;
+        std::int64_t align = 0;  // divides all but the constant
     };
 
     Value push(const Inst& inst, std::size_t depth);

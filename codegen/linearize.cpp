@@ -43,6 +43,10 @@ struct Work {
 
 // Trips of a loop that may become code of their own.
 constexpr std::int64_t kRaggedTrips = 4;
+// Loops of so many trips come in parts, in which masks are even but in so many trips of a mask; at
+// most so many parts, and nodes in all of them.
+constexpr std::int64_t kPartedTrips = 8, kUnevenTrips = 3;
+constexpr std::size_t kMostParts = 12, kPartedNodes = 3000;
 
 class Linearizer {
 public:
@@ -573,8 +577,19 @@ private:
         if (n == 0) return;
         // What is walked in order goes on from trip to trip, to the last one.
         const bool ordered = (ordered_ & range_bit(range)) != 0;
+        if (!ordered && limit_[range->arg(0)] == nullptr)
+            if (const auto parts = even_parts(works, range, n); parts.size() > 1) {
+                run_parts(works, range, parts);
+                return;
+            }
         std::int64_t whole = is_ragged(range) && !ordered ? n - 1 : n;
         if (last_trips_ && !ordered) whole = trips_within(works, range, whole);
+        run_even_trips(range, std::move(works), whole);
+    }
+
+    // A loop over the first `whole` trips; the others are code of their own.
+    void run_even_trips(Ref range, std::vector<Work> works, std::int64_t whole) {
+        const std::int64_t n = range->src(0)->arg(0);
         if (const std::int64_t steps = interleaved_steps(works, range, whole); steps > 1) {
             for (std::int64_t i = run_interleaved(works, range, whole, steps); i < n; ++i)
                 process(at(works, range, arena_.index(i)));
@@ -592,6 +607,66 @@ private:
         }
         for (std::int64_t i = whole > 1 ? whole : 0; i < n; ++i)
             process(at(works, range, arena_.index(i)));
+    }
+
+    // Trips of a loop, from one number to below the next, in each of which every mask holds
+    // throughout or nowhere, and single trips in between: where concatenations, paddings and rows
+    // begin and end. One part if that is all trips, or would be too much code.
+    std::vector<std::int64_t> even_parts(const std::vector<Work>& works, Ref range,
+                                         std::int64_t n) const {
+        if (teams_ || n < kPartedTrips) return {0};
+        std::vector<Ref> roots;
+        for (const Work& w : works) roots.insert(roots.end(), w.values.begin(), w.values.end());
+        std::vector<std::int64_t> begins{0};
+        std::size_t nodes = 0;
+        for (Ref node : ir::toposort(roots)) {
+            if ((node->ranges() & range_bit(range)) == 0) continue;
+            ++nodes;
+            const bool below = node->is(Op::Lt);
+            if ((!below && !node->is(Op::Le)) || node->src(0)->dtype() != DType::Index) continue;
+            // Where step * trip + rest < 0.
+            ir::Affine rest = ir::affine(node->src(0)) - ir::affine(node->src(1));
+            if (!below) --rest.constant;
+            const std::int64_t step = rest.coefficient(range);
+            std::erase_if(rest.terms, [&](const auto& t) { return t.first == range; });
+            if (step == 0 || std::ranges::any_of(rest.terms, [&](const auto& t) {
+                    return (t.first->ranges() & range_bit(range)) != 0;
+                }))
+                continue;
+            const ir::Bounds bounds = ir::bounds(rest);
+            constexpr std::int64_t kFar = std::int64_t{1} << 60;
+            if (bounds.min < -kFar || bounds.max > kFar) continue;
+            // The trips in which it holds here and there.
+            const std::int64_t first = step > 0 ? ir::floor_div(-1 - bounds.max, step) + 1
+                                                : ir::floor_div(bounds.min, -step) + 1,
+                               last = step > 0 ? ir::floor_div(-1 - bounds.min, step)
+                                               : ir::floor_div(bounds.max, -step);
+            if (last - first >= kUnevenTrips) continue;
+            for (std::int64_t t = first; t <= last + 1; ++t)
+                if (t > 0 && t < n) begins.push_back(t);
+        }
+        std::ranges::sort(begins);
+        begins.erase(std::ranges::unique(begins).begin(), begins.end());
+        if (begins.size() > kMostParts || nodes * begins.size() > kPartedNodes) return {0};
+        return begins;
+    }
+
+    void run_parts(const std::vector<Work>& works, Ref range,
+                   std::span<const std::int64_t> begins) {
+        const std::int64_t n = range->src(0)->arg(0);
+        for (std::size_t i = 0; i < begins.size(); ++i) {
+            const std::int64_t begin = begins[i],
+                               trips = (i + 1 < begins.size() ? begins[i + 1] : n) - begin;
+            if (trips == 1) {
+                process(at(works, range, arena_.index(begin)));
+                continue;
+            }
+            const Ref part = shortened(range, trips);
+            std::vector<Work> moved =
+                at(works, range, fold(arena_, Op::Add, part, arena_.index(begin)));
+            for (Work& w : moved) w.remaining |= range_bit(range);
+            run_even_trips(part, std::move(moved), trips);
+        }
     }
 
     // Of a last trip, how many of the first trips of a loop are whole, if nearly all are: the

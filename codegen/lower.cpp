@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <functional>
+#include <numeric>
 #include <optional>
 #include <tuple>
 
@@ -32,6 +33,7 @@ constexpr double kNanosecondsAnOp = 0.2;  // of an instruction in the middle of 
 // Results of this size are not read again from the caches: a share of the last one that threads and
 // neighbours leave.
 constexpr double kStreamBytes = 32 << 20;
+constexpr std::int64_t kLinedTrips = 8;  // of a row whose first and last vectors are code apart
 
 Ref combine_node(Arena& a, ReduceKind kind, Ref old, Ref value) {
     switch (kind) {
@@ -148,6 +150,9 @@ void divide_ranges(Form& form) {
 // when it is read again.
 std::vector<Streamed> streamed(const Analysis& a) {
     std::vector<Streamed> result;
+    const std::int64_t mode = ir::env::number("STREAM");
+    if (mode == 0) return result;
+    const double stream_bytes = mode == 2 ? 0 : kStreamBytes;
     for (const MemoryAccess& m : a.accesses) {
         const std::int64_t slot = m.node->src(0)->arg(0);
         const bool plain = m.is_store && slot >= 0 && m.node->src().size() == 4;
@@ -166,10 +171,48 @@ std::vector<Streamed> streamed(const Analysis& a) {
             else
                 s.size = size;
         }
-        if (s.size != nullptr) s.least = static_cast<std::int64_t>(kStreamBytes / bytes / elements);
-        if (s.size != nullptr || elements * bytes >= kStreamBytes) result.push_back(s);
+        if (s.size != nullptr) s.least = static_cast<std::int64_t>(stream_bytes / bytes / elements);
+        if (s.size != nullptr || elements * bytes >= stream_bytes) result.push_back(s);
     }
     return result;
+}
+
+// The memory of `streamed` whose rows do not begin where lines do, if the plan goes through them
+// one by one and in vectors that fill a line; -1 if there is none. Rows begin at a line's begin
+// then, in front of their first element, since only whole lines go past the caches.
+std::int64_t lined_memory(const Analysis& a, const Plan& plan, std::span<const Streamed> streamed) {
+    const std::int64_t v = plan.vector;
+    if (v < 0 || !plan.unrolled.empty() || plan.staged_for != 0 || plan.copied_rows >= 0 ||
+        plan.contraction || plan.squares || plan.trips || a.ordered != 0 ||
+        !a.range[v]->src(0)->is(Op::Const) ||
+        std::ranges::any_of(
+            a.reductions, [](const Reducing& r) { return !r.node->is(Op::Reduce); }))
+        return -1;
+    const bool all = ir::env::number("STREAM") == 2;
+    const std::int64_t step = std::int64_t{plan.vectors} * plan.lanes;
+    if (a.size(v) < (all ? step : kLinedTrips * step)) return -1;
+    // Blocks of the row must be a loop, not trips that threads share.
+    if (!all && has(a.outer, v) && a.volume(a.outer & ~range_bit(a.range[v])) < kEnoughTrips)
+        return -1;
+    for (const MemoryAccess& m : a.accesses) {
+        if (!m.is_store || m.general != 0 || m.stride[v] != 1) continue;
+        const std::int64_t slot = m.node->src(0)->arg(0);
+        const auto bytes = static_cast<std::int64_t>(size_of(m.node->src(2)->dtype()));
+        if (plan.lanes * bytes != kLineBytes ||
+            std::ranges::none_of(
+                streamed, [&](const Streamed& s) { return s.slot == slot && s.size == nullptr; }))
+            continue;
+        // Where a row's line begins must be one place for all of its passes.
+        std::int64_t apart = ir::affine(m.node->src(1)).constant;
+        bool fixed = true;
+        for (std::int64_t n : a.numbers) {
+            if (n == v) continue;
+            apart = std::gcd(apart, m.stride[n]);
+            fixed = fixed && (m.stride[n] == 0 || !has(a.closed, n));
+        }
+        if (fixed && apart * bytes % kLineBytes != 0) return slot;
+    }
+    return -1;
 }
 
 Phase describe_phase(const Analysis& a, const Placed& placed, const std::string& symbol,
@@ -235,7 +278,8 @@ void lower_phases(Form& form, const std::string& name, const Target& target, boo
         const std::string symbol = name + "_" + std::to_string(functions.size());
         Form part(form.arena(), sink);
         const Analysis analysis = analyse(sink);
-        const Plan plan = plain || gpu ? Plan{} : choose(analysis, target);
+        Plan plan = plain || gpu ? Plan{} : choose(analysis, target);
+        plan.lined = lined_memory(analysis, plan, streamed(analysis));
         const Placed placed = gpu ? schedule_for_gpu(part, plain) : apply(part, plan);
         Lowered lowered = linear(part, placed, analysis, plan, symbol, target, program);
         if (gpu) {

@@ -63,24 +63,28 @@ std::int64_t Form::fresh_number() {
 
 void Form::note(const std::string& what) { log_ += (log_.empty() ? "" : "; ") + what; }
 
-Form::Halves Form::split(Ref r, std::int64_t n, Role outer_role, Role inner_role) {
+Form::Halves Form::split(Ref r, std::int64_t n, Role outer_role, Role inner_role, Ref head) {
     Arena& a = arena_;
     const Ref size = r->src(0);
     const bool constant = size->is(Op::Const);
-    const bool ragged = !constant || size->arg(0) % n != 0;
+    const bool ragged = !constant || size->arg(0) % n != 0 || head != nullptr;
+    const std::int64_t before = head != nullptr ? head->vmax() : 0;
     const Ref trips = constant
-                          ? a.index((size->arg(0) + n - 1) / n)
+                          ? a.index((size->arg(0) + before + n - 1) / n)
                           : fold(a, Op::IDiv, fold(a, Op::Add, size, a.index(n - 1)), a.index(n));
     const Ref outer = range_node(a, fresh_number(), trips, outer_role, ragged);
     const Ref inner = range_node(a, fresh_number(), a.index(n), inner_role, false);
     const bool single = constant && trips->arg(0) == 1;
     const Ref outer_index = single ? a.index(0) : outer;
-    const Ref position = fold(a, Op::Add, fold(a, Op::Mul, outer_index, a.index(n)), inner);
-    const Ref guard = ragged ? fold(a, Op::Lt, position, size) : nullptr;
+    Ref position = fold(a, Op::Add, fold(a, Op::Mul, outer_index, a.index(n)), inner);
+    if (head != nullptr) position = fold(a, Op::Sub, position, head);
+    Ref guard = ragged ? fold(a, Op::Lt, position, size) : nullptr;
+    if (head != nullptr) guard = fold(a, Op::And, fold(a, Op::Le, a.index(0), position), guard);
     const std::uint64_t mask = range_bit(r);
     note("split " + text(r) + " by " + std::to_string(n) + " into " +
          std::string(kRoleNames[static_cast<int>(outer_role)]) + " " + text(outer) + ", " +
-         std::string(kRoleNames[static_cast<int>(inner_role)]) + " " + text(inner));
+         std::string(kRoleNames[static_cast<int>(inner_role)]) + " " + text(inner) +
+         (head != nullptr ? " from where lines begin" : ""));
 
     sink_ = rebuild(sink_, [&](Ref node, std::span<const Ref> src) -> Ref {
         if (node == r) return position;

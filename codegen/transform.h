@@ -34,8 +34,9 @@ public:
     };
     /// r = outer * n + inner, for every use of r. Where n does not divide the size, loads, stores
     /// and reduces of r are masked by r < size, and the outer range is marked as ragged: its last
-    /// trip differs.
-    Halves split(Ref r, std::int64_t n, ir::Role outer, ir::Role inner);
+    /// trip differs. With a `head`, an index from 0 to below n, r = outer * n + inner - head, and
+    /// the first trip differs as well.
+    Halves split(Ref r, std::int64_t n, ir::Role outer, ir::Role inner, Ref head = nullptr);
     /// r runs as `role`.
     Ref bind(Ref r, ir::Role role);
     /// One range in place of two, where every index uses them as outer * size(inner) + inner; null

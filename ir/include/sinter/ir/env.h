@@ -48,6 +48,8 @@ inline constexpr auto kEnvVars = std::to_array<EnvVar>({
      "are."},
     {"BLOCKS", Kind::Number, "1",
      "0 runs every sum of products in one go; 2 cuts all of them into blocks of a few steps."},
+    {"STREAM", Kind::Number, "1",
+     "0 writes every result through the caches; 2 none, where whole lines are written."},
     {"NO_COLOR", Kind::Text, "", "Anything at all keeps colours out of what DEBUG prints."},
 });
 

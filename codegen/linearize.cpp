@@ -45,7 +45,7 @@ struct Work {
 constexpr std::int64_t kRaggedTrips = 4;
 // Loops of so many trips come in parts, in which masks are even but in so many trips of a mask; at
 // most so many parts, and nodes in all of them.
-constexpr std::int64_t kPartedTrips = 8, kUnevenTrips = 3;
+constexpr std::int64_t kPartedTrips = 4, kUnevenTrips = 3;
 constexpr std::size_t kMostParts = 12, kPartedNodes = 3000;
 
 class Linearizer {

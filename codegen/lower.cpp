@@ -1,5 +1,7 @@
 #include <algorithm>
+#include <cmath>
 #include <functional>
+#include <map>
 #include <numeric>
 #include <optional>
 #include <tuple>
@@ -33,6 +35,8 @@ constexpr double kNanosecondsAnOp = 0.2;  // of an instruction in the middle of 
 // Results of this size are not read again from the caches: a share of the last one that threads and
 // neighbours leave.
 constexpr double kStreamBytes = 32 << 20;
+// Nor are smaller ones of a kernel that goes through so much memory in all.
+constexpr double kStreamPart = 8 << 20, kStreamAll = 48 << 20;
 constexpr std::int64_t kLinedTrips = 8;  // of a row whose first and last vectors are code apart
 
 Ref combine_node(Arena& a, ReduceKind kind, Ref old, Ref value) {
@@ -146,13 +150,32 @@ void divide_ranges(Form& form) {
     }
 }
 
+// Bytes of the memory that a kernel goes through, each once.
+double footprint(const Analysis& a) {
+    std::map<std::int64_t, double> bytes;  // by slot
+    for (const MemoryAccess& m : a.accesses) {
+        double steps = a.volume(a.ranges_of(m)), span = 1;
+        for (std::int64_t n : a.numbers)
+            span += static_cast<double>(std::abs(m.stride[n])) * static_cast<double>(a.size(n) - 1);
+        if (m.general == 0) steps = std::min(steps, span);
+        const DType dtype = m.is_store ? m.node->src(2)->dtype() : m.node->dtype();
+        double& most = bytes[m.node->src(0)->arg(0)];
+        most = std::max(most, steps * static_cast<double>(size_of(dtype)));
+    }
+    double all = 0;
+    for (const auto& [slot, most] : bytes)
+        if (slot >= 0) all += most;
+    return all;
+}
+
 // Memory that is written and not read, and is so large that nothing of it would be in the caches
 // when it is read again.
-std::vector<Streamed> streamed(const Analysis& a) {
+std::vector<Streamed> streamed(const Analysis& a, bool contraction) {
     std::vector<Streamed> result;
     const std::int64_t mode = ir::env::number("STREAM");
     if (mode == 0) return result;
-    const double stream_bytes = mode == 2 ? 0 : kStreamBytes;
+    const double least = mode == 2 ? 0 : kStreamBytes, all = contraction ? INFINITY : kStreamAll,
+                 in_all = footprint(a);
     for (const MemoryAccess& m : a.accesses) {
         const std::int64_t slot = m.node->src(0)->arg(0);
         const bool plain = m.is_store && slot >= 0 && m.node->src().size() == 4;
@@ -171,8 +194,12 @@ std::vector<Streamed> streamed(const Analysis& a) {
             else
                 s.size = size;
         }
-        if (s.size != nullptr) s.least = static_cast<std::int64_t>(stream_bytes / bytes / elements);
-        if (s.size != nullptr || elements * bytes >= stream_bytes) result.push_back(s);
+        if (s.size != nullptr)
+            s.least = static_cast<std::int64_t>(
+                std::min(least / bytes / elements, all / (in_all / Analysis::kNominal)));
+        if (s.size != nullptr || elements * bytes >= least ||
+            (elements * bytes >= kStreamPart && in_all >= all))
+            result.push_back(s);
     }
     return result;
 }
@@ -258,10 +285,11 @@ Lowered linear(Form& form, const Placed& placed, const Analysis& analysis, const
                          : place_orders(form.arena(), form.sink(), kThreadSlot, thread_bytes, {});
     program.thread_bytes = std::max(program.thread_bytes, thread_bytes);
     program.schedule += symbol + ": " + (form.log().empty() ? "as it is" : form.log()) + "\n";
-    return {linearize(form.arena(), sink, placed.order, placed.parallel, symbol,
-                      {target.fma, gpu ? std::vector<Streamed>{} : streamed(analysis), !gpu,
-                       plan.squares, std::move(limits), gpu}),
-            describe_phase(analysis, placed, symbol, plan.vector < 0 ? 1 : plan.lanes)};
+    return {
+        linearize(form.arena(), sink, placed.order, placed.parallel, symbol,
+                  {target.fma, gpu ? std::vector<Streamed>{} : streamed(analysis, plan.contraction),
+                   !gpu, plan.squares, std::move(limits), gpu}),
+        describe_phase(analysis, placed, symbol, plan.vector < 0 ? 1 : plan.lanes)};
 }
 
 // Phases of a launch, one after the other.
@@ -279,7 +307,7 @@ void lower_phases(Form& form, const std::string& name, const Target& target, boo
         Form part(form.arena(), sink);
         const Analysis analysis = analyse(sink);
         Plan plan = plain || gpu ? Plan{} : choose(analysis, target);
-        plan.lined = lined_memory(analysis, plan, streamed(analysis));
+        plan.lined = lined_memory(analysis, plan, streamed(analysis, plan.contraction));
         const Placed placed = gpu ? schedule_for_gpu(part, plain) : apply(part, plan);
         Lowered lowered = linear(part, placed, analysis, plan, symbol, target, program);
         if (gpu) {

@@ -71,3 +71,20 @@ TEST_CASE("rows of a large result begin anywhere in a line, whatever memory it g
     CHECK(test::relative_difference(test::values_on("CPU", program),
                                     test::values_on("REF", program)) < 16 * 0x1p-23);
 }
+
+TEST_CASE("a smaller result of a kernel that goes through much memory is right as well") {
+    const Program programs[] = {
+        // Rows that begin anywhere in a line, and one walk over all.
+        [] {
+            const Tensor a = values({3100, 1003}), b = values({3100, 1003}), c = values({1003});
+            return (a + c) * b + values({3100, 1003});
+        },
+        [] {
+            const Tensor a = values({3300001}), b = values({3300001});
+            return a * b + values({3300001});
+        },
+    };
+    for (const Program& program : programs)
+        CHECK(test::relative_difference(test::values_on("CPU", program),
+                                        test::values_on("REF", program)) < 4 * 0x1p-23);
+}

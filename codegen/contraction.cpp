@@ -191,7 +191,7 @@ private:
                     break;
                 }
         }
-        return length >= lanes_ && std::ranges::none_of(r_.loads, [&](std::size_t l) {
+        return length * 2 >= lanes_ && std::ranges::none_of(r_.loads, [&](std::size_t l) {
                    return &a_.accesses[l] != &m && a_.accesses[l].depends(v);
                });
     }

@@ -2,6 +2,7 @@
 // Gradients of movement ops: each is the transpose of a 0/1 matrix, which is movement again, or a
 // sum.
 
+#include "../correlation.h"
 #include "algebra.h"
 
 namespace sinter::ir::vjp {
@@ -61,7 +62,17 @@ inline void Stride(Vjp& v) {
 
 inline void Window(Vjp& v) {
     const std::int64_t axis = v.y->arg(0), step = v.y->arg(2), dilation = v.y->arg(3);
-    v.give(fold(v.g, axis, v.x()->shape()[axis], step, dilation));
+    const std::int64_t n = v.x()->shape()[axis];
+    // Of padding nothing is asked.
+    Ref padded = v.y->src(0);
+    while (padded->is(Op::Window)) padded = padded->src(0);
+    const std::int64_t wanted = padded->is(Op::Pad) ? padded->src(0)->shape()[axis] : n;
+    if (step == 1)
+        if (const UOp sum = fold_as_correlation(v.g, axis, n, dilation, wanted)) {
+            v.give(sum);
+            return;
+        }
+    v.give(fold(v.g, axis, n, step, dilation));
 }
 
 inline void Fold(Vjp& v) {

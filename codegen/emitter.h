@@ -67,6 +67,9 @@ public:
 
     // --- effects, in the innermost open block
     void store(Ref store);
+    /// Those of `stores` that write neighbours, by lanes that lie apart, are transposed and written
+    /// by rows. Gives which they were.
+    std::vector<bool> store_transposed(std::span<const Ref> stores);
     /// The thread's scratch has been filled here: what reads it stays in this scope.
     void scratch_is_filled();
     /// What was in the thread's scratch before has been read.
@@ -148,6 +151,9 @@ private:
     Value make(Ref node);
     Value make_load(Ref node);
     void make_square(std::span<const Ref> loads);
+    std::int64_t lane_step(Ref index) const;
+    void transpose(std::vector<Value>& rows, int block);
+    void store_rows(std::span<const Ref> stores);
     Value mix(Value a, Value b, int distance, bool high);
     Value make_scan(Ref node);
     Value scan_lanes(ir::ReduceKind kind, Value v);

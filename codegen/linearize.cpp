@@ -526,6 +526,18 @@ private:
             for (const Work& w : works)
                 if (w.remaining == 0 && w.store != nullptr && w.store->src().size() == 4)
                     emit_.prepare(w.store);
+        if (!teams_) {
+            std::vector<Ref> ready;
+            for (const Work& w : works)
+                if (w.remaining == 0 && w.store != nullptr) ready.push_back(w.store);
+            if (ready.size() > 1) {
+                const std::vector<bool> done = emit_.store_transposed(ready);
+                std::size_t next = 0;
+                std::erase_if(works, [&](const Work& w) {
+                    return w.remaining == 0 && w.store != nullptr && done[next++];
+                });
+            }
+        }
         std::uint64_t closed_by_stores = 0;
         for (const Work& w : works)
             if (w.store != nullptr && (w.remaining & closed_) != 0)

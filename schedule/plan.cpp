@@ -62,7 +62,10 @@ Plan::Plan(Expansion& expansion, const Profile& profile)
       graph_(expansion.graph()),
       profile_(profile),
       home_(graph_.size(), kNone),
-      uses_(graph_.size()) {
+      uses_(graph_.size()),
+      users_(graph_.size()) {
+    for (Id n = 0; n < graph_.size(); ++n)
+        for (Id s : graph_.src(n)) ++users_[s];
     // Results first: when a node's turn comes, every use of it is known. Small sums come last: one
     // that is written beside a small result (how many labels count, beside the loss) would make
     // large kernels wait for it that could write what the small one reads.
@@ -120,6 +123,10 @@ double Plan::evaluations(Id n, const Use& use) const {
 bool Plan::stays_inline(Id n) {
     if (graph_.is_leaf(n)) return true;
     const std::vector<std::span<const Use>> groups = by_kernel(n);
+    // Of a sum that is stored, no more than is asked for.
+    if (const Id sum = cut_from(n);
+        sum != kNone && (groups.size() > 1 || !may_inline_reduction(sum, groups[0])))
+        return false;
     double evaluated = 0;
     for (const std::span<const Use> uses : groups) {
         if (!may_inline(n, uses)) return false;
@@ -128,6 +135,17 @@ bool Plan::stays_inline(Id n) {
     if (groups.size() == 1 || ir::is_movement(graph_.op(n)) || graph_.op(n) == Op::Detach)
         return true;
     return !is_reduction(graph_.op(n)) && !profile_[n].heavy && !pays_to_store(n, evaluated);
+}
+
+Id Plan::cut_from(Id n) const {
+    if (graph_.op(n) != Op::Shrink) return kNone;
+    Id at = graph_.src(n, 0);
+    while (users_[at] == 1 && !profile_[at].stored) {
+        if (is_reduction(graph_.op(at))) return graph_.numel(n) < graph_.numel(at) ? at : kNone;
+        if (graph_.op(at) != Op::Reshape && graph_.op(at) != Op::Permute) break;
+        at = graph_.src(at, 0);
+    }
+    return kNone;
 }
 
 // A stored value is read back wherever it would be evaluated, by every pass of every kernel.
@@ -296,7 +314,8 @@ void Plan::store(Id n) {
 
 // A kernel that computes the value anyway writes it, too.
 bool Plan::store_where_used(Id n) {
-    if (is_row_by_row(graph_.op(n))) return false;
+    // A part of a sum is computed where the sum would be.
+    if (is_row_by_row(graph_.op(n)) || cut_from(n) != kNone) return false;
     const std::vector<std::span<const Use>> groups = by_kernel(n);
     for (const std::span<const Use> uses : groups) {
         const KernelId id = uses[0].kernel;

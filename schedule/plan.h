@@ -68,6 +68,9 @@ private:
     void place(Id n);
     bool stays_inline(Id n);
     bool pays_to_store(Id n, double evaluated) const;
+    /// The sum of which n, whatever uses it, is a part, and nobody needs more; kNone if there is
+    /// none.
+    Id cut_from(Id n) const;
     bool may_inline(Id n, std::span<const Use> uses) const;
     bool may_inline_value(Id n, std::span<const Use> uses) const;
     bool may_inline_reduction(Id n, std::span<const Use> uses) const;
@@ -99,6 +102,7 @@ private:
     std::vector<PlannedKernel> kernels_;
     std::vector<KernelId> home_;
     std::vector<std::vector<Use>> uses_;
+    std::vector<std::uint32_t> users_;  // nodes that name it as a source, and results
     std::vector<Scope> scopes_{1};
     std::unordered_map<Id, std::vector<KernelId>>
         readers_;  // kernels that run over a value, for siblings

@@ -61,6 +61,49 @@ std::vector<double> naive_conv2d(const Conv2dCase& c, const std::vector<double>&
     return out;
 }
 
+// What x and w get of the gradient dy of the result: each product that is summed above, once for
+// each.
+void naive_gradients(const Conv2dCase& c, const std::vector<double>& x,
+                     const std::vector<double>& w, const std::vector<double>& dy,
+                     const Shape& shape, std::vector<double>& dx, std::vector<double>& dw) {
+    const std::int64_t each = c.in / c.groups;
+    dx.assign(x.size(), 0);
+    dw.assign(w.size(), 0);
+    std::size_t from = 0;
+    for (std::int64_t n = 0; n < c.batch; ++n)
+        for (std::int64_t o = 0; o < c.out; ++o)
+            for (std::int64_t y = 0; y < shape[2]; ++y)
+                for (std::int64_t z = 0; z < shape[3]; ++z, ++from)
+                    for (std::int64_t k = 0; k < each; ++k)
+                        for (std::int64_t i = 0; i < c.kh; ++i)
+                            for (std::int64_t j = 0; j < c.kw; ++j) {
+                                const std::int64_t row =
+                                    y * c.stride[0] + i * c.dilation[0] - c.padding[0];
+                                const std::int64_t column =
+                                    z * c.stride[1] + j * c.dilation[1] - c.padding[1];
+                                if (row < 0 || row >= c.h || column < 0 || column >= c.w) continue;
+                                const std::int64_t channel = o / (c.out / c.groups) * each + k;
+                                const auto at = static_cast<std::size_t>(
+                                    ((n * c.in + channel) * c.h + row) * c.w + column);
+                                const auto weight = static_cast<std::size_t>(
+                                    ((o * each + k) * c.kh + i) * c.kw + j);
+                                dx[at] += dy[from] * w[weight];
+                                dw[weight] += dy[from] * x[at];
+                            }
+}
+
+// Larger ones, in whole register tiles and not, whose gradients are convolutions themselves or not.
+const std::vector<Conv2dCase> kGradientCases = {
+    {2, 16, 32, 8, 8, 3, 3, 1, {1, 1}, {1, 1}, {1, 1}},
+    {1, 33, 17, 9, 13, 3, 3, 1, {1, 1}, {0, 2}, {1, 1}},
+    {2, 8, 12, 12, 11, 5, 3, 1, {1, 1}, {2, 0}, {1, 2}},
+    {1, 12, 8, 16, 16, 3, 3, 2, {1, 1}, {1, 1}, {1, 1}},
+    {1, 16, 24, 15, 14, 3, 3, 1, {2, 2}, {1, 1}, {1, 1}},
+    {3, 5, 16, 7, 7, 4, 4, 1, {1, 1}, {3, 3}, {1, 1}},
+    {1, 16, 48, 4, 7, 4, 7, 1, {1, 1}, {0, 0}, {1, 1}},
+    {2, 20, 20, 10, 10, 2, 2, 1, {1, 2}, {0, 0}, {1, 1}},
+};
+
 const std::vector<Conv2dCase> kCases = {
     {1, 1, 1, 4, 4, 3, 3, 1, {1, 1}, {0, 0}, {1, 1}},
     {2, 3, 4, 5, 6, 3, 2, 1, {1, 1}, {1, 1}, {1, 1}},
@@ -83,6 +126,29 @@ TEST_CASE("conv2d with strides, padding, dilation and groups") {
             const ConvOptions options{c.stride, c.padding, c.dilation, c.groups};
             expect_shaped(conv2d(tensor_of(x, xs), tensor_of(w, ws), {}, options), shape, want, 0);
         }
+    });
+}
+
+TEST_CASE("gradients of conv2d with strides, padding, dilation and groups") {
+    const auto check = [](const Conv2dCase& c) {
+        CAPTURE(c.in);
+        CAPTURE(c.out);
+        CAPTURE(c.kw);
+        const Shape xs{c.batch, c.in, c.h, c.w}, ws{c.out, c.in / c.groups, c.kh, c.kw};
+        const auto x = numbers(c.batch * c.in * c.h * c.w, 1);
+        const auto w = numbers(c.out * c.in / c.groups * c.kh * c.kw, 2);
+        const Tensor tx = tensor_of(x, xs).realize(), tw = tensor_of(w, ws).realize();
+        const Tensor y = conv2d(tx, tw, {}, {c.stride, c.padding, c.dilation, c.groups});
+        const auto dy = numbers(y.numel(), 3);
+        const std::vector<Tensor> got = gradient(sum(y * tensor_of(dy, y.shape())), {tx, tw});
+        std::vector<double> dx, dw;
+        naive_gradients(c, x, w, dy, y.shape(), dx, dw);
+        expect_shaped(got[0], xs, dx, 0);
+        expect_shaped(got[1], ws, dw, 0);
+    };
+    for_each_device([&] {
+        for (const Conv2dCase& c : kCases) check(c);
+        for (const Conv2dCase& c : kGradientCases) check(c);
     });
 }
 

@@ -1,6 +1,7 @@
 #include "blocks.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include <sinter/ir/affine.h>
@@ -15,6 +16,8 @@ using ir::Role;
 constexpr double kPanelWidth = 256;  // bytes of an operand's rows that a register tile takes
 constexpr std::int64_t kLine = 64, kLanes = 16;
 constexpr std::int64_t kTileRows = 12;  // whole register tiles of 2, 3, 4, 6 or 12
+constexpr double kCopyRows = 16;        // rows computed in the time of a copy, transposed
+constexpr double kNarrow = 1.06;        // cost of tiles of one vector, which load more
 
 // What is cut, and into what.
 struct Sizes {
@@ -26,9 +29,11 @@ struct Sizes {
     std::int64_t columns = 64;              // of a trip: a register tile wide
     std::int64_t most_rows = 1024, copied_rows = 256, least_rows = 64;
     std::int64_t trips = 8;  // keep threads busy
+    std::array<std::int64_t, 3> window_columns = {64, 32, 16};
+    std::int64_t chunks = 8;
 };
 // So that small kernels go the same ways.
-constexpr Sizes kForced{0, 0, 2, 1, 3, 20, 9, 9, 9, 1};
+constexpr Sizes kForced{0, 0, 2, 1, 3, 20, 9, 9, 9, 1, {5, 3, 2}, 2};
 
 constexpr std::int64_t kNearSum = ir::kNearSlot;
 constexpr std::int64_t kAlignment = 64, kAliasBytes = 1024;
@@ -148,6 +153,79 @@ std::vector<Group> groups_of(const Analysis& a, const Reducing& r) {
     return groups;
 }
 
+// Ranges of the result along which an operand is read at the same places as along the sum's: the
+// elements of a window.
+std::uint64_t window_ranges(const Analysis& a, const Reducing& r) {
+    std::uint64_t windows = 0;
+    for (std::size_t l : r.loads) {
+        const MemoryAccess& m = a.accesses[l];
+        for (std::int64_t n : a.numbers) {
+            if (!has(r.scope, n) || m.stride[n] == 0 || a.size(n) < 2) continue;
+            for (std::int64_t k : a.numbers) {
+                if (!has(r.closed, k) || m.stride[k] == 0 || a.size(k) < 2) continue;
+                const std::int64_t along = std::abs(m.stride[n]), step = std::abs(m.stride[k]);
+                if (along < step * a.size(k) && step < along * a.size(n))
+                    windows |= std::uint64_t{1} << n;
+            }
+        }
+    }
+    return windows;
+}
+
+// The parts of a sum of which one operand is seen through windows. Their elements stay together, so
+// that this operand is read as it lies, side by side, and the other, transposed, is copied for all
+// of them at once: the first group given is the other's, the result's columns. Nothing where there
+// are too few trips.
+std::vector<std::vector<Part>> parts_of_windows(const Analysis& a, std::vector<Group>& groups,
+                                                std::uint64_t windows, double batches,
+                                                const Sizes& sizes) {
+    const auto seen = std::ranges::find_if(groups, [&](const Group& g) {
+        return has(windows, g.ranges.front()) ||
+               std::ranges::any_of(g.ranges, [&](auto n) { return has(windows, n); });
+    });
+    if (seen == groups.end()) return {};
+    if (seen == groups.begin()) std::swap(groups[0], groups[1]);
+    const Group &columns = groups[0], &rows = groups[1];
+    if (std::ranges::any_of(columns.ranges, [&](auto n) { return has(windows, n); })) return {};
+    double others = 1, elements = 1;
+    std::int64_t longest = -1;  // of the rows that are no windows
+    for (std::int64_t n : rows.ranges) {
+        (has(windows, n) ? elements : others) *= static_cast<double>(a.size(n));
+        if (!has(windows, n) && longest < 0) longest = n;
+    }
+    std::int64_t width = 0, share = 0;
+    double best = INFINITY;
+    const auto all = static_cast<double>(a.size(columns.ranges.front()));
+    double more = 1;  // columns besides the longest range
+    for (std::int64_t n : std::span(columns.ranges).subspan(1))
+        more *= static_cast<double>(a.size(n));
+    for (std::int64_t w : sizes.window_columns) {
+        if (w > a.size(columns.ranges.front())) continue;
+        const double blocks = std::ceil(all / static_cast<double>(w));
+        const double need = std::ceil(static_cast<double>(sizes.trips) / (blocks * more * batches));
+        const double longest_size = longest < 0 ? 1 : static_cast<double>(a.size(longest));
+        if (need > longest_size) continue;
+        const double each = others / longest_size * elements;
+        const double mine = std::max(
+                         1.0, std::floor(std::min(longest_size / need,
+                                                  static_cast<double>(sizes.most_rows) / each))),
+                     together = mine * each;
+        // Each element of the columns is copied in the time of so many steps of a row.
+        const double cost = (1 + kCopyRows / together) * (w < 2 * kLanes ? kNarrow : 1) * blocks *
+                            static_cast<double>(w) / all;
+        if (cost >= best) continue;
+        best = cost;
+        width = w;
+        share = static_cast<std::int64_t>(mine);
+    }
+    if (width == 0) return {};
+    std::vector<std::vector<Part>> parts(2);
+    for (std::int64_t n : columns.ranges)
+        parts[0].push_back({n, n == columns.ranges.front() ? width : 1});
+    for (std::int64_t n : rows.ranges) parts[1].push_back({n, n == longest ? share : a.size(n)});
+    return parts;
+}
+
 // The steps of a block: outer ranges of the sum, as memory lies, are walked block by block.
 std::vector<Part> block_parts(const Analysis& a, const Reducing& r, std::int64_t best_steps,
                               std::int64_t most_steps) {
@@ -177,7 +255,80 @@ std::vector<Part> block_parts(const Analysis& a, const Reducing& r, std::int64_t
     return parts;
 }
 
+// How many sums there are that have nothing of the operands in common.
+std::int64_t batches_of(const Analysis& a, const Reducing& r, std::span<const Group> groups) {
+    std::uint64_t grouped = 0;
+    for (const Group& g : groups)
+        for (std::int64_t n : g.ranges) grouped |= std::uint64_t{1} << n;
+    return static_cast<std::int64_t>(a.volume(r.scope & ~grouped));
+}
+
+// The part of a range that makes enough chunks, all of one size; 0 if there is none.
+std::int64_t chunk_of(std::int64_t size, const Sizes& sizes) {
+    for (std::int64_t chunks = sizes.chunks; chunks <= 2 * sizes.chunks; ++chunks)
+        if (size % chunks == 0) return size / chunks;
+    return 0;
+}
+
 }  // namespace
+
+std::optional<ChunkedSum> chunk_long_sum(Form& form, bool always) {
+    Arena& a = form.arena();
+    const Analysis before = analyse(form.sink());
+    const Sizes sizes = always ? kForced : Sizes{};
+    const Reducing* const sum = long_sum(before, sizes);
+    if (sum == nullptr) return std::nullopt;
+    const std::uint64_t windows = window_ranges(before, *sum);
+    std::vector<Group> groups = groups_of(before, *sum);
+    if (windows == 0 || groups.size() != 2) return std::nullopt;
+    const auto batches = static_cast<double>(batches_of(before, *sum, groups));
+    if (!always && !parts_of_windows(before, groups, windows, batches, sizes).empty())
+        return std::nullopt;
+    if (parts_of_windows(before, groups, windows, batches * sizes.chunks, sizes).empty())
+        return std::nullopt;
+    Ref cut = nullptr;  // the outermost range of the sum
+    std::int64_t longest = 0;
+    for (std::int64_t n : before.numbers) {
+        if (!has(sum->closed, n) || chunk_of(before.size(n), sizes) == 0) continue;
+        std::int64_t step = INT64_MAX;
+        for (std::size_t l : sum->loads)
+            step = std::min(step, std::abs(before.accesses[l].stride[n]));
+        if (step <= longest) continue;
+        longest = step;
+        cut = before.range[n];
+    }
+    if (cut == nullptr) return std::nullopt;
+
+    const Ref chunk =
+        form.split(cut, chunk_of(cut->src(0)->arg(0), sizes), Role::Loop, Role::Reduce).outer;
+    const Analysis after = analyse(form.sink());
+    const Ref reduce = after.reductions[0].node, whole = a.truth(true);
+    const Ref again = ir::range(a, form.fresh_number(), chunk->src(0)->arg(0), Role::Reduce);
+    Ref place = a.index(0);
+    std::int64_t elements = 1;
+    for (std::int64_t n : after.numbers) {
+        if (!has(after.reductions[0].scope, n)) continue;
+        place = fold(a, Op::Add, place, fold(a, Op::Mul, after.range[n], a.index(elements)));
+        elements *= after.size(n);
+    }
+    const auto at = [&](Ref range) {
+        return fold(a, Op::Add, place, fold(a, Op::Mul, range, a.index(elements)));
+    };
+    std::vector<Ref> values(reduce->src().begin(), reduce->src().end());
+    std::erase(values, chunk);
+    const Ref memory = ir::param(a, reduce->dtype(), kSharedSlot);
+    const Ref part = a.make(Op::Reduce, reduce->dtype(), values, reduce->args());
+    const Ref parts[] = {ir::load(a, memory, at(again), whole, 0), again};
+    const Ref merged = a.make(Op::Reduce, reduce->dtype(), parts, reduce->args());
+    ChunkedSum result;
+    result.parts = a.make(Op::Sink, DType::None, {ir::store(a, memory, at(chunk), part, whole)});
+    result.merged = rebuild(form.sink(), [&](Ref n, std::span<const Ref> src) {
+        return n == reduce ? merged : make_folded(a, n, src);
+    });
+    result.shared_bytes =
+        chunk->src(0)->arg(0) * elements * static_cast<std::int64_t>(size_of(reduce->dtype()));
+    return result;
+}
 
 std::optional<BlockCut> cut_long_sum(Form& form, bool always) {
     Arena& a = form.arena();
@@ -188,16 +339,19 @@ std::optional<BlockCut> cut_long_sum(Form& form, bool always) {
     const std::vector<Group> groups = groups_of(before, *sum);
     if (groups.size() != 2) return std::nullopt;  // rows and columns
 
-    std::int64_t batches = 1;
+    const std::int64_t batches = batches_of(before, *sum, groups);
     std::uint64_t grouped = 0;
     for (const Group& g : groups)
         for (std::int64_t n : g.ranges) grouped |= std::uint64_t{1} << n;
-    for (std::int64_t n : before.numbers)
-        if (has(sum->scope & ~grouped, n)) batches *= before.size(n);
     // Where there are few trips, they get fewer rows each.
     std::vector<std::vector<Part>> parts;
     std::int64_t trips = 0;
-    const bool both_copied = steps_apart(before, *sum);
+    std::vector<Group> in_windows = groups;
+    if (const std::uint64_t windows = window_ranges(before, *sum); windows != 0)
+        parts = parts_of_windows(before, in_windows, windows, static_cast<double>(batches), sizes);
+    const bool windowed = !parts.empty();
+    if (windowed) trips = sizes.trips;
+    const bool both_copied = !windowed && steps_apart(before, *sum);
     const std::int64_t most_rows = both_copied ? sizes.copied_rows : sizes.most_rows,
                        columns = both_copied ? sizes.copied_rows : sizes.columns;
     for (std::int64_t rows = most_rows; rows >= sizes.least_rows && trips < sizes.trips;
@@ -218,14 +372,22 @@ std::optional<BlockCut> cut_long_sum(Form& form, bool always) {
     }
 
     BlockCut cut;
+    std::vector<Ref> columns_within;  // of a trip, where they are copied transposed
     const auto divide = [&](const Part& p, Role inner, std::vector<Ref>& outer) {
         const Ref range = before.range[p.range];
-        if (p.size == before.size(p.range)) return;
+        if (p.size == before.size(p.range)) {
+            if (windowed && p.range == in_windows[0].ranges.front())
+                columns_within.push_back(range);
+            return;
+        }
         if (p.size == 1) {
             outer.push_back(form.bind(range, Role::Parallel));
             return;
         }
-        outer.push_back(form.split(range, p.size, Role::Parallel, inner).outer);
+        const Form::Halves halves = form.split(range, p.size, Role::Parallel, inner);
+        outer.push_back(halves.outer);
+        if (windowed && p.range == in_windows[0].ranges.front())
+            columns_within.push_back(halves.inner);
     };
     for (std::int64_t n : before.numbers)
         if (has(sum->scope & ~grouped, n))
@@ -240,13 +402,15 @@ std::optional<BlockCut> cut_long_sum(Form& form, bool always) {
     const Ref reduce = after.reductions[0].node;
     std::uint64_t outside = 0;
     for (Ref r : cut.trips) outside |= range_bit(r);
-    // The sums of a trip lie as the result does; rows a power of two apart are moved by a line.
+    // The sums of a trip lie as the result does, but for columns that are copied, which go in
+    // vectors; rows a power of two apart are moved by a line.
     std::vector<std::pair<std::int64_t, Ref>> kept;
     for (std::int64_t n : after.numbers) {
         if (!has(after.reductions[0].scope & ~outside, n)) continue;
         std::int64_t stride = 0;
         for (const MemoryAccess& m : after.accesses)
             if (m.is_store) stride = std::max(stride, std::abs(m.stride[n]));
+        if (std::ranges::count(columns_within, after.range[n]) != 0) stride = 0;
         kept.emplace_back(stride, after.range[n]);
     }
     std::ranges::stable_sort(kept, {}, [](const auto& k) { return k.first; });

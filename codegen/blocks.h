@@ -24,4 +24,16 @@ struct BlockCut {
 /// into blocks of a few steps.
 std::optional<BlockCut> cut_long_sum(Form& form, bool always);
 
+/// A kernel whose sum is computed in chunks of its steps, and a kernel that adds those up and does
+/// the rest. The chunks pass through the launch's scratch.
+struct ChunkedSum {
+    Ref parts, merged;
+    std::int64_t shared_bytes = 0;
+};
+
+/// Chunks for one long sum of products of which an operand is seen through windows (the gradient of
+/// a convolution's weight), where its results are too few to keep threads busy; as with the blocks
+/// above, by the sizes alone. With `always`, wherever the sum divides.
+std::optional<ChunkedSum> chunk_long_sum(Form& form, bool always);
+
 }  // namespace sinter::codegen

@@ -394,6 +394,11 @@ Placed apply(Form& form, const Plan& plan) {
                 (dots || plan.squares ? tiles : parallel).push_back(halves.outer);
             else if (halves.outer != nullptr && result)
                 within.push_back(halves.outer);
+        } else if (n == plan.chunks.range) {
+            const Form::Halves halves =
+                form.split(r, plan.chunks.size, Role::Parallel, Role::Serial);
+            if (halves.outer != nullptr) parallel.push_back(halves.outer);
+            within.push_back(halves.inner);
         } else {
             const Ref bound = form.bind(r, role);
             if (outer)

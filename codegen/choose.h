@@ -25,6 +25,11 @@ struct Plan {
         std::int64_t chunk = 0;  ///< if not 0: so many blocks are a trip of their own
     };
     std::vector<Unrolled> unrolled;
+    /// If not -1: this range of the result, of which nothing else is said, runs in chunks of `size`
+    /// in parallel.
+    struct Chunks {
+        std::int64_t range = -1, size = 0;
+    } chunks;
     /// If not 0: the operand that is read along the vector range with a long stride is copied to
     /// the thread's scratch for each block of these ranges (all that it depends on, outside the
     /// reduction); the others run within.

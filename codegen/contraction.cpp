@@ -19,11 +19,13 @@ constexpr double kRunBytes =
     256;                          // that rows far apart are read at a time, to keep the memory busy
 constexpr double kScatter = 1.5;  // cycles an element that is read or written apart from the others
 constexpr std::int64_t kPage = 4096;
+constexpr std::int64_t kShortRow = 7;  // rows of a tile by themselves
 constexpr double kLine = 64;
 constexpr double kStageBytes = 1.25 * (1 << 20);  // of the second-level cache, for one staged block
 constexpr double kStageBlocks = 8,
                  kStageRows = 64,  // fewer do not keep threads busy, or pay for the copy
     kTripRows = 16;
+constexpr double kMostStageBlocks = 256, kCopyShare = 0.02;  // of the work, for copies in all
 constexpr double kRowsBytes = 1 << 19;      // of the second-level cache, for a trip's rows
 constexpr double kFarOperand = 1 << 20;     // bytes that stay in the second-level cache as they lie
 constexpr double kUnevenOperand = 1 << 18;  // the same where rows begin within lines
@@ -94,6 +96,7 @@ public:
         plan.lanes = lanes;
         plan.vectors = tile.vectors;
         plan.unrolled.clear();
+        plan.chunks = {};
         if (tile.i > 1) plan.unrolled.push_back({tile.ri, tile.i});
         if (tile.j > 1) plan.unrolled.push_back({tile.rj, tile.j});
         plan.contraction = !plan.unrolled.empty();
@@ -326,15 +329,27 @@ private:
                 }
             }
         };
-        // With the vector range in the result, one more range makes a tile; with it reduced, two
-        // do.
+        // With the vector range in the result, one more range makes a tile unless it is short; with
+        // it reduced, two do.
         consider(-1, -1);
         for (std::size_t x = 0; x < rows.size(); ++x) {
             consider(rows[x], -1);
-            if (!has(r_.scope, v))
-                for (std::size_t y = x + 1; y < rows.size(); ++y) consider(rows[x], rows[y]);
+            for (std::size_t y = x + 1; y < rows.size(); ++y)
+                if (!has(r_.scope, v) || std::min(a_.size(rows[x]), a_.size(rows[y])) <= kShortRow)
+                    consider(rows[x], rows[y]);
         }
         return best;
+    }
+
+    // In how many parts a range runs in parallel so that there are enough blocks with a copy of
+    // their own, and no more than pay for it: even ones if there are any.
+    static std::int64_t parts_of(std::int64_t size, double blocks, double most_blocks) {
+        const auto most = static_cast<std::int64_t>(std::ceil(most_blocks / blocks)),
+                   least = static_cast<std::int64_t>(std::ceil(kStageBlocks / blocks));
+        if (size <= most) return size;
+        for (std::int64_t parts = most; parts >= least; --parts)
+            if (size % parts == 0) return parts;
+        return most;
     }
 
     void stage(const Staged& s, const Tile& tile, double& cost, Plan& plan) const {
@@ -357,17 +372,28 @@ private:
         if (a_.volume(a_.outer & ~s.scope) < kStageRows) return;
         // Where the operand has too few blocks to keep threads busy, others of the result's ranges
         // run in parallel too, each with a copy of its own.
+        const double copy =
+            a_.volume(s.steps) * width * (s.across ? kTransposed : kCopied);  // of a block
+        const double most_blocks =
+            std::clamp(cost * kCopyShare / copy, kStageBlocks, kMostStageBlocks);
         std::uint64_t scope = s.scope;
         std::int64_t chunk = 0;
+        Plan::Chunks chunks;
         const auto rows = [&] { return a_.volume(a_.outer & ~scope); };
         for (std::int64_t n : a_.numbers) {
             if (blocks >= kStageBlocks) break;
-            const auto size = static_cast<double>(a_.size(n));
-            const bool whole = has(a_.outer & ~scope, n) && n != tile.ri && n != tile.rj &&
-                               a_.range[n]->src(0)->is(Op::Const) && rows() / size >= kStageRows;
-            if (!whole) continue;
-            scope |= bit(n);
-            blocks *= size;
+            if (!has(a_.outer & ~scope, n) || n == tile.ri || n == tile.rj ||
+                !a_.range[n]->src(0)->is(Op::Const))
+                continue;
+            const std::int64_t size = a_.size(n), parts = parts_of(size, blocks, most_blocks);
+            if (rows() / static_cast<double>(parts) < kStageRows) continue;
+            blocks *= static_cast<double>(parts);
+            if (parts == size) {
+                scope |= bit(n);
+            } else {
+                chunks = {n, (size + parts - 1) / parts};
+                break;
+            }
         }
         if (blocks < kStageBlocks && tile.i > 1) {
             const double tiles = std::ceil(static_cast<double>(a_.size(tile.ri)) / tile.i);
@@ -383,6 +409,7 @@ private:
                 (s.across ? kTransposed : kCopied);
         plan.staged_for = scope;
         plan.squares = s.across;
+        plan.chunks = chunks;
         if (chunk > 0) plan.unrolled.front().chunk = chunk;
     }
 

@@ -428,6 +428,18 @@ Program lower(Ref sink, const std::string& name, const Target& target) {
     }
     Program program;
     std::vector<Function> functions;
+    std::int64_t shared_bytes = 0;
+    if (!has_near_memory(form.sink()) && !plain && !gpu && blocks != 0) {
+        if (const std::optional<ChunkedSum> chunks = chunk_long_sum(form, blocks == 2)) {
+            Form parts(arena, chunks->parts);
+            if (const std::optional<BlockCut> cut = cut_long_sum(parts, blocks == 2))
+                lower_blocks(parts, *cut, name, target, program, functions);
+            else
+                lower_phases(parts, name, target, plain, program, functions);
+            form.set_sink(chunks->merged);
+            shared_bytes = chunks->shared_bytes;
+        }
+    }
     if (has_near_memory(form.sink()) && !gpu)
         lower_chain(form, triangle, name, target, program, functions);
     else if (const std::optional<BlockCut> cut =
@@ -435,6 +447,7 @@ Program lower(Ref sink, const std::string& name, const Target& target) {
         lower_blocks(form, *cut, name, target, program, functions);
     else
         lower_phases(form, name, target, plain, program, functions);
+    program.shared_bytes = std::max(program.shared_bytes, shared_bytes);
     program.source = gpu ? render_cuda(functions, program.phases, program.thread_bytes)
                          : render_llvm(functions, target);
     return program;

@@ -45,6 +45,27 @@ const Case kCases[] = {
          const Tensor x = tanh(values({13, 5200}));
          return gelu(matmul(x, values({5200, 515})) * 0.02 + values({515}));
      }},
+    {"windows of few channels", 64 * 16 * 16,
+     [] {
+         const Tensor x = values({64, 1, 20, 20}), w = values({32, 1, 5, 5});
+         return gradient(sum(square(conv2d(x, w))), {w})[0];
+     }},
+    {"windows of many channels", 13 * 20 * 20,
+     [] {
+         const Tensor x = values({13, 24, 20, 20}), w = values({40, 24, 3, 3});
+         return gradient(sum(square(conv2d(x, w, {}, {.padding = 1}))), {w})[0];
+     }},
+    {"windows apart, and others dilated", 24 * 16 * 15,
+     [] {
+         const Tensor x = values({24, 6, 33, 34}), w = values({18, 6, 3, 4});
+         const ConvOptions options{.stride = {2, 1}, .padding = {1, 0}, .dilation = {1, 3}};
+         return gradient(sum(square(conv2d(x, w, {}, options))), {w})[0] * 0.5 + 1;
+     }},
+    {"windows of groups", 12 * 22 * 22,
+     [] {
+         const Tensor x = values({12, 4, 24, 24}), w = values({36, 2, 3, 3});
+         return gradient(sum(square(conv2d(x, w, {}, {.groups = 2}))), {w})[0];
+     }},
     {"the gradient of a convolution's weight", 4 * 36 * 36,
      [] {
          const Tensor x = values({4, 6, 38, 38}), w = values({20, 6, 3, 3});

@@ -147,8 +147,17 @@ std::vector<Group> groups_of(const Analysis& a, const Reducing& r) {
             if (m.is_store && m.stride[n] != 0)
                 group->stride = std::min(group->stride, std::abs(m.stride[n]));
     }
+    // Whole lines of an operand are used together.
+    const auto in_lines = [&](std::int64_t n) {
+        return std::ranges::any_of(r.loads, [&](std::size_t l) {
+            const MemoryAccess& m = a.accesses[l];
+            return m.stride[n] == 1 &&
+                   a.size(n) * static_cast<std::int64_t>(size_of(m.node->dtype())) >= kLine;
+        });
+    };
     for (Group& g : groups)
-        std::ranges::stable_sort(g.ranges, std::greater(), [&](auto n) { return a.size(n); });
+        std::ranges::stable_sort(g.ranges, std::greater(),
+                                 [&](auto n) { return std::pair(in_lines(n), a.size(n)); });
     std::ranges::stable_sort(groups, {}, &Group::stride);
     return groups;
 }

@@ -250,7 +250,8 @@ private:
                               ? static_cast<double>(step + 1)
                               : kGatherCost * lanes_;
             loads += copies;
-            const double touched = copies * std::min(line_share(m, t.ri), line_share(m, t.rj));
+            const double touched =
+                copies * (t.i > 1 ? line_share(m, t.ri) : 1) * (t.j > 1 ? line_share(m, t.rj) : 1);
             lines += touched;
             const bool near = copied != nullptr && copied->load == l;
             if (!along && !near && !in_a_row(m)) missed += touched;

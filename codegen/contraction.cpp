@@ -30,7 +30,8 @@ constexpr double kRowsBytes = 1 << 19;      // of the second-level cache, for a 
 constexpr double kFarOperand = 1 << 20;     // bytes that stay in the second-level cache as they lie
 constexpr double kUnevenOperand = 1 << 18;  // the same where rows begin within lines
 constexpr double kSmallWork = 1e5;          // cycles that one thread may do alone
-constexpr double kCopied = 0.15, kTransposed = 0.5;  // cycles an element that is staged
+// Cycles an element that is staged: side by side, by squares, one by one.
+constexpr double kCopied = 0.15, kTransposed = 0.5, kGathered = 1.3;
 
 std::uint64_t bit(std::int64_t range) { return std::uint64_t{1} << range; }
 
@@ -50,6 +51,7 @@ struct Tile {
 struct Staged {
     std::size_t load;
     std::uint64_t scope = 0, steps = 0;
+    double copy = kCopied;  // cycles an element
     bool across = false;  // its rows lie across the vector range: it is transposed as it is copied
 };
 
@@ -119,6 +121,7 @@ private:
             if (m.is_store || m.general != 0 || m.stride[v] == 0 || !m.depends(v)) continue;
             Staged s{l};
             s.across = across;
+            if (across) s.copy = row_length(m) >= lanes_ ? kTransposed : kGathered;
             bool own = true;  // the contraction's own operand
             for (std::int64_t n : a_.numbers) {
                 if (!m.depends(n)) continue;
@@ -176,6 +179,22 @@ private:
         });
     }
 
+    // Elements of a row of memory that m goes through along the reduction, forwards or backwards.
+    std::int64_t row_length(const MemoryAccess& m) const {
+        std::int64_t length = 1;
+        bool longer = true;
+        while (longer) {
+            longer = false;
+            for (std::int64_t n : a_.numbers)
+                if (has(r_.closed, n) && std::abs(m.stride[n]) == length && a_.size(n) > 1) {
+                    length *= a_.size(n);
+                    longer = true;
+                    break;
+                }
+        }
+        return length;
+    }
+
     // Whether m goes through a row of memory along the reduction, the same for all other operands
     // along v.
     bool lies_across(const MemoryAccess& m, std::int64_t v) const {
@@ -183,18 +202,7 @@ private:
         // A mask that only ragged trips have is not there in the others.
         if (m.stride[v] < 2 || (valid->vmin() != 1 && (valid->ranges() & trips_) == 0))
             return false;
-        std::int64_t length = 1;
-        bool longer = true;
-        while (longer) {
-            longer = false;
-            for (std::int64_t n : a_.numbers)
-                if (has(r_.closed, n) && m.stride[n] == length && a_.size(n) > 1) {
-                    length *= a_.size(n);
-                    longer = true;
-                    break;
-                }
-        }
-        return length * 2 >= lanes_ && std::ranges::none_of(r_.loads, [&](std::size_t l) {
+        return row_length(m) * 4 >= lanes_ && std::ranges::none_of(r_.loads, [&](std::size_t l) {
                    return &a_.accesses[l] != &m && a_.accesses[l].depends(v);
                });
     }
@@ -365,7 +373,7 @@ private:
         if (trips_ != 0) {
             // Each trip has a copy of its own, for the rows that it has.
             if (a_.volume(a_.outer & ~s.scope & ~trips_) < kTripRows) return;
-            cost += a_.volume(s.steps | s.scope | trips_) * (s.across ? kTransposed : kCopied);
+            cost += a_.volume(s.steps | s.scope | trips_) * s.copy;
             plan.staged_for = s.scope;
             plan.squares = s.across;
             return;
@@ -373,8 +381,7 @@ private:
         if (a_.volume(a_.outer & ~s.scope) < kStageRows) return;
         // Where the operand has too few blocks to keep threads busy, others of the result's ranges
         // run in parallel too, each with a copy of its own.
-        const double copy =
-            a_.volume(s.steps) * width * (s.across ? kTransposed : kCopied);  // of a block
+        const double copy = a_.volume(s.steps) * width * s.copy;  // of a block
         const double most_blocks =
             std::clamp(cost * kCopyShare / copy, kStageBlocks, kMostStageBlocks);
         std::uint64_t scope = s.scope;
@@ -406,8 +413,7 @@ private:
             }
         }
         if (blocks < kStageBlocks && cost > kSmallWork) return;
-        cost += a_.volume(s.steps | s.scope) * (blocks * width / a_.volume(s.scope)) *
-                (s.across ? kTransposed : kCopied);
+        cost += a_.volume(s.steps | s.scope) * (blocks * width / a_.volume(s.scope)) * s.copy;
         plan.staged_for = scope;
         plan.squares = s.across;
         plan.chunks = chunks;

@@ -101,8 +101,7 @@ UOp windows_along(const UOp& a, std::size_t at, std::size_t element, std::int64_
     std::swap(order[element], order[rank]);
     shape[at] = seen->shape()[at];
     shape[element] = size;
-    // Rather than b, which is read along its elements where it is copied near.
-    return flip(reshape(permute(seen, order), shape), Ints{static_cast<std::int64_t>(element)});
+    return reshape(permute(seen, order), shape);
 }
 
 // For each axis of g, the axes of the sum below, of more than one element, that it goes through,
@@ -176,6 +175,7 @@ UOp fold_as_correlation(const UOp& g, std::int64_t axis, std::int64_t n, std::in
 
     a = windows_along(a, at, element, size, dilation);
     if (a->shape()[at] != n) return {};
+    b = flip(b, Ints{static_cast<std::int64_t>(element)});
     if (swapped) std::swap(a, b);
     // The sum's axes as those of g follow one another, so that it lies in memory as g would; what
     // it goes through comes last.

@@ -18,6 +18,8 @@ constexpr std::int64_t kLine = 64, kLanes = 16;
 constexpr std::int64_t kTileRows = 12;  // whole register tiles of 2, 3, 4, 6 or 12
 constexpr double kCopyRows = 16;        // rows computed in the time of a copy, transposed
 constexpr double kNarrow = 1.06;        // cost of tiles of one vector, which load more
+constexpr double kFarUses = 80;     // products of an element in the time of reading it from afar
+constexpr double kChunkSteps = 64;  // of a sum, in the time of writing and reading a part of it
 
 // What is cut, and into what.
 struct Sizes {
@@ -29,11 +31,11 @@ struct Sizes {
     std::int64_t columns = 64;              // of a trip: a register tile wide
     std::int64_t most_rows = 1024, copied_rows = 256, least_rows = 64;
     std::int64_t trips = 8;  // keep threads busy
-    std::array<std::int64_t, 3> window_columns = {64, 32, 16};
+    std::array<std::int64_t, 4> window_columns = {128, 64, 32, 16};
     std::int64_t chunks = 8;
 };
 // So that small kernels go the same ways.
-constexpr Sizes kForced{0, 0, 2, 1, 3, 20, 9, 9, 9, 1, {5, 3, 2}, 2};
+constexpr Sizes kForced{0, 0, 2, 1, 3, 20, 9, 9, 9, 1, {7, 5, 3, 2}, 2};
 
 constexpr std::int64_t kNearSum = ir::kNearSlot;
 constexpr std::int64_t kAlignment = 64, kAliasBytes = 1024;
@@ -185,9 +187,12 @@ std::uint64_t window_ranges(const Analysis& a, const Reducing& r) {
 // that this operand is read as it lies, side by side, and the other, transposed, is copied for all
 // of them at once: the first group given is the other's, the result's columns. Nothing where there
 // are too few trips.
-std::vector<std::vector<Part>> parts_of_windows(const Analysis& a, std::vector<Group>& groups,
-                                                std::uint64_t windows, double batches,
-                                                const Sizes& sizes) {
+struct WindowParts {
+    std::vector<std::vector<Part>> parts;
+    double cost = INFINITY;  // of what is not arithmetic, beside it
+};
+WindowParts parts_of_windows(const Analysis& a, std::vector<Group>& groups, std::uint64_t windows,
+                             double batches, const Sizes& sizes) {
     const auto seen = std::ranges::find_if(groups, [&](const Group& g) {
         return has(windows, g.ranges.front()) ||
                std::ranges::any_of(g.ranges, [&](auto n) { return has(windows, n); });
@@ -221,18 +226,20 @@ std::vector<std::vector<Part>> parts_of_windows(const Analysis& a, std::vector<G
                      together = mine * each;
         // Each element of the columns is copied in the time of so many steps of a row.
         const double cost = (1 + kCopyRows / together) * (w < 2 * kLanes ? kNarrow : 1) * blocks *
-                            static_cast<double>(w) / all;
+                                static_cast<double>(w) / all +
+                            kFarUses / (elements * static_cast<double>(w));
         if (cost >= best) continue;
         best = cost;
         width = w;
         share = static_cast<std::int64_t>(mine);
     }
     if (width == 0) return {};
-    std::vector<std::vector<Part>> parts(2);
+    WindowParts result{std::vector<std::vector<Part>>(2), best};
     for (std::int64_t n : columns.ranges)
-        parts[0].push_back({n, n == columns.ranges.front() ? width : 1});
-    for (std::int64_t n : rows.ranges) parts[1].push_back({n, n == longest ? share : a.size(n)});
-    return parts;
+        result.parts[0].push_back({n, n == columns.ranges.front() ? width : 1});
+    for (std::int64_t n : rows.ranges)
+        result.parts[1].push_back({n, n == longest ? share : a.size(n)});
+    return result;
 }
 
 // The steps of a block: outer ranges of the sum, as memory lies, are walked block by block.
@@ -291,9 +298,11 @@ std::optional<ChunkedSum> chunk_long_sum(Form& form, bool always) {
     std::vector<Group> groups = groups_of(before, *sum);
     if (windows == 0 || groups.size() != 2) return std::nullopt;
     const auto batches = static_cast<double>(batches_of(before, *sum, groups));
-    if (!always && !parts_of_windows(before, groups, windows, batches, sizes).empty())
-        return std::nullopt;
-    if (parts_of_windows(before, groups, windows, batches * sizes.chunks, sizes).empty())
+    const auto chunks = static_cast<double>(sizes.chunks);
+    const WindowParts whole_sum = parts_of_windows(before, groups, windows, batches, sizes),
+                      chunked = parts_of_windows(before, groups, windows, batches * chunks, sizes);
+    const double added = chunks * kChunkSteps / before.volume(sum->closed);
+    if (chunked.parts.empty() || (!always && chunked.cost + added >= whole_sum.cost))
         return std::nullopt;
     Ref cut = nullptr;  // the outermost range of the sum
     std::int64_t longest = 0;
@@ -357,7 +366,8 @@ std::optional<BlockCut> cut_long_sum(Form& form, bool always) {
     std::int64_t trips = 0;
     std::vector<Group> in_windows = groups;
     if (const std::uint64_t windows = window_ranges(before, *sum); windows != 0)
-        parts = parts_of_windows(before, in_windows, windows, static_cast<double>(batches), sizes);
+        parts = parts_of_windows(before, in_windows, windows, static_cast<double>(batches), sizes)
+                    .parts;
     const bool windowed = !parts.empty();
     if (windowed) trips = sizes.trips;
     const bool both_copied = !windowed && steps_apart(before, *sum);

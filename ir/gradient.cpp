@@ -139,9 +139,14 @@ void check_reached(const Walk& walk, std::span<const UOp> inputs) {
     }
 }
 
-/// `total` + `more`; null is zero.
-UOp sum_of(const UOp& total, const UOp& more) {
-    return total ? binary(Op::Add, total, more) : more;
+/// `total` + `more`; null is zero. Values of constants alone may be used on several devices: with
+/// `copies` in the graph, what comes from another one is copied to that of the total.
+UOp sum_of(const UOp& total, const UOp& more, bool copies) {
+    if (!total) return more;
+    if (!copies) return binary(Op::Add, total, more);
+    const std::optional<std::int64_t> home = vjp::device_of(total.get()),
+                                      other = vjp::device_of(more.get());
+    return binary(Op::Add, total, home && other && *home != *other ? copy_to(more, *home) : more);
 }
 
 void check_rule(const UOp& given, Ref node, Ref source) {
@@ -162,6 +167,7 @@ std::vector<UOp> gradient(const UOp& loss, std::span<const UOp> inputs, const UO
     check_reached(walk, inputs);
 
     const std::span<const Ref> order = walk.order();
+    const bool copies = std::ranges::any_of(order, [](Ref n) { return n->is(Op::Copy); });
     std::vector<UOp> gradients(order.size());
     std::vector<bool> keep(order.size());
     for (const UOp& input : inputs) keep[walk.position(input.get())] = true;
@@ -178,7 +184,7 @@ std::vector<UOp> gradient(const UOp& loss, std::span<const UOp> inputs, const UO
                 if (!given || (wanted >> s & 1) == 0) continue;
                 check_rule(given, order[i], order[i]->src(s));
                 UOp& total = gradients[walk.position(order[i]->src(s))];
-                total = sum_of(total, given);
+                total = sum_of(total, given, copies);
             }
         }
         if (!keep[i]) gradients[i] = {};

@@ -16,6 +16,15 @@ Floats values(const Tensor& x) { return x.to_vector<float>(); }
 
 }  // namespace
 
+TEST_CASE("a value of constants used on two devices has one gradient") {
+    const DeviceGuard cpu{Device("CPU")};
+    const Tensor x = log2(full({3}, 4.0));
+    // Once as it is and once by way of the other device: both shares are there, wherever.
+    const Tensor y = x * 3.0 + x.to(Device("REF")).to(Device("CPU")) * x;
+    const Tensor g = gradient(sum(y), x);
+    test::expect(g + ones({3}), {8, 8, 8});
+}
+
 TEST_CASE("gradient of one input, and of several at once") {
     const Tensor a({1.f, 2.f, 3.f}), b({4.f, 5.f, 6.f});
     const Tensor loss = sum(a * b + a);

@@ -94,6 +94,11 @@ public:
     Ahead look_ahead(Ref range) { return look_ahead(Ahead{range, levels_.size() - 1}); }
     Ahead look_ahead(const Ahead& ahead) { return std::exchange(ahead_, ahead); }
     bool streams() const { return !streamed_.empty(); }
+    /// Memory of this slot is larger than the near caches and read about once: where it is walked
+    /// in order, a later place of it is fetched beside each load.
+    void read_far(std::int64_t slot) { far_.push_back(slot); }
+    /// Not while this is off: where several passes go over the same memory, little is done in each.
+    bool fetch_far(bool on) { return std::exchange(fetches_far_, on); }
     /// acc += a * b in one step where `value` is a product, the reduction a sum, and the target
     /// fuses; else false.
     bool accumulate_product(Ref reduction, Ref value, Value& acc, std::uint16_t lanes);
@@ -124,7 +129,8 @@ private:
         Block* block = nullptr;
         std::vector<Ref> made;  // known here and not outside
         std::uint64_t opened = 0;
-        std::vector<std::size_t> carried;  // of carry(), in order
+        std::vector<std::size_t> carried;                             // of carry(), in order
+        std::vector<std::tuple<Value, Value, std::int64_t>> fetched;  // memory, index, line
         std::size_t set = 0;
     };
     struct Known {
@@ -160,7 +166,9 @@ private:
     Address address(Ref index, bool load = false);
     Value mask(Ref valid, Access access);
     Value streaming(Ref store, const Address& where);
-    void prefetch_next(Ref load, const Inst& inst);
+    std::int64_t next_row(Ref load, const Inst& inst);
+    void prefetch_far(Ref load, const Inst& inst, std::size_t depth);
+    void prefetch(const Inst& load, std::int64_t elements);
     std::span<const Ref> needs(Ref node) const;
     const std::vector<Value>* lookup(Ref node) const;
 
@@ -177,6 +185,8 @@ private:
     std::uint16_t lanes_ = 1;
     std::size_t scratch_depth_ = 0;
     std::vector<Streamed> streamed_;
+    std::vector<std::int64_t> far_;
+    bool fetches_far_ = true;
     std::vector<Ref> updated_;
     Ahead ahead_;
     bool spans_ = false;

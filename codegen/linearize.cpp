@@ -62,6 +62,7 @@ public:
         emit_.function().symbol = symbol;
         for (const Streamed& s : options.streamed) emit_.stream(s);
         if (options.spans) emit_.read_spans();
+        for (const std::int64_t slot : options.far) emit_.read_far(slot);
         for (Ref n : ir::toposort(std::span(&sink, 1))) {
             if (is_closing(n))
                 for (Ref r : named_ranges(n)) closed_ |= range_bit(r);
@@ -500,6 +501,10 @@ private:
         }
         last = std::max(last, static_cast<int>(levels.size()) - 1);
         for (Work& w : stores) put(std::move(w), last);
+        const bool passes = levels.size() > 1 && std::ranges::any_of(levels[0], [&](const Work& w) {
+                                return (w.remaining & ~emit_.open_ranges()) != 0;
+                            });
+        const bool fetches = passes && emit_.fetch_far(false);
         for (std::size_t i = 0; i < levels.size(); ++i) {
             // The second pass over a row finds it near: there is time to fetch the next one.
             if (i != 1 || teams_ || row_ == nullptr) {
@@ -510,6 +515,7 @@ private:
             run_level(levels[i], started);
             emit_.look_ahead(before);
         }
+        if (passes) emit_.fetch_far(fetches);
     }
 
     void run_level(std::vector<Work>& works,

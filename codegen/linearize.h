@@ -18,8 +18,9 @@ struct LinearizeOptions {
     bool fma =
         false;  ///< sums of products may use fused multiply-adds (their order is free anyway)
     std::vector<Streamed> streamed = {};
-    bool spans = false;    ///< see Emitter::read_spans
-    bool squares = false;  ///< loads whose lanes lie apart come in squares
+    std::vector<std::int64_t> far = {};  ///< see Emitter::read_far
+    bool spans = false;                  ///< see Emitter::read_spans
+    bool squares = false;                ///< loads whose lanes lie apart come in squares
     std::vector<Limit> limits = {};
     bool teams = false;  ///< what is kept may be kept anew for each step of a reduction
 };

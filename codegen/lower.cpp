@@ -36,6 +36,10 @@ constexpr double kNanosecondsAnOp = 0.2;  // of an instruction in the middle of 
 // neighbours leave.
 constexpr double kStreamBytes = 32 << 20;
 // Nor are smaller ones of a kernel that goes through so much memory in all.
+// Memory that is fetched ahead of walks: so large, read so often at most, with so many ops for each
+// of its elements; what a load of every second element and a maximum (with its NaN) count for.
+constexpr double kFarBytes = 1 << 20, kFarReads = 4, kFarWork = 8;
+constexpr double kShuffledOps = 3, kExtremeOps = 3;
 constexpr double kStreamPart = 8 << 20, kStreamAll = 48 << 20;
 constexpr std::int64_t kLinedTrips = 8;  // of a row whose first and last vectors are code apart
 
@@ -168,6 +172,46 @@ double footprint(const Analysis& a) {
     return all;
 }
 
+// Memory that is read about once, and is more than the near caches hold, if what is done with it
+// takes so long that the machine does not come to the next page while it waits for this one.
+std::vector<std::int64_t> read_far(const Analysis& a) {
+    std::map<std::int64_t, double> elements;  // by slot
+    double work = a.value_work;
+    for (Ref n : ir::toposort(a.stores))
+        if (n->is(Op::Fma)) work += a.volume(n->ranges());
+    for (const MemoryAccess& m : a.accesses) {
+        const Ref memory = m.node->src(0);
+        if (m.is_store || memory->arg(0) < 0 || ir::is_near(memory) || m.general != 0) continue;
+        double span = 1;
+        bool variable = false, shuffled = false;
+        for (std::int64_t n : a.numbers) {
+            const std::int64_t stride = std::abs(m.stride[n]);
+            span += static_cast<double>(stride) * static_cast<double>(a.size(n) - 1);
+            variable = variable || (stride != 0 && !a.range[n]->src(0)->is(Op::Const));
+            shuffled = shuffled || (stride == 2 && has(a.outer, n));
+        }
+        const double volume = a.volume(m.region);
+        work += (shuffled ? kShuffledOps : 1) * volume;
+        const double bytes = span * static_cast<double>(size_of(m.node->dtype()));
+        if ((bytes >= kFarBytes || variable) && volume <= kFarReads * span)
+            elements[memory->arg(0)] = std::max(elements[memory->arg(0)], span);
+    }
+    for (const Reducing& r : a.reductions) {
+        const auto kind = static_cast<ReduceKind>(r.node->arg(0));
+        const bool extreme =
+            r.node->is(Op::Reduce) && (kind == ReduceKind::Max || kind == ReduceKind::Min);
+        work += (extreme ? kExtremeOps : 1) * r.volume;
+    }
+    double all = 0;
+    std::vector<std::int64_t> slots;
+    for (const auto& [slot, count] : elements) {
+        all += count;
+        slots.push_back(slot);
+    }
+    if (work < kFarWork * all) slots.clear();
+    return slots;
+}
+
 // Memory that is written and not read, and is so large that nothing of it would be in the caches
 // when it is read again.
 std::vector<Streamed> streamed(const Analysis& a, bool contraction) {
@@ -288,7 +332,8 @@ Lowered linear(Form& form, const Placed& placed, const Analysis& analysis, const
     return {
         linearize(form.arena(), sink, placed.order, placed.parallel, symbol,
                   {target.fma, gpu ? std::vector<Streamed>{} : streamed(analysis, plan.contraction),
-                   !gpu, plan.squares, std::move(limits), gpu}),
+                   gpu ? std::vector<std::int64_t>{} : read_far(analysis), !gpu, plan.squares,
+                   std::move(limits), gpu}),
         describe_phase(analysis, placed, symbol, plan.vector < 0 ? 1 : plan.lanes)};
 }
 

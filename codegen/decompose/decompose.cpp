@@ -115,12 +115,34 @@ Ref expand(const Context& cx, Ref node) {
     return row == nullptr ? node : row->expand(x, Value(cx, node->src(1))).node();
 }
 
+// The tanh(x) of 1 + tanh(x) (a part of gelu), or null.
+Ref tanh_of_one_plus(Ref node) {
+    if (!node->is(Op::Add) || (node->dtype() != DType::F32 && node->dtype() != DType::F64))
+        return nullptr;
+    for (const std::size_t i : {0u, 1u}) {
+        const Ref one = node->src(1 - i);
+        if (node->src(i)->is(Op::Tanh) && one->is(Op::Const) && ir::as_double(one) == 1.0)
+            return node->src(i);
+    }
+    return nullptr;
+}
+
+// How many nodes read each tanh under `root`.
+std::unordered_map<Ref, int> readers_of_tanh(Ref root) {
+    std::unordered_map<Ref, int> readers;
+    for (Ref node : ir::toposort({&root, 1}))
+        for (Ref source : node->src())
+            if (source->is(Op::Tanh)) ++readers[source];
+    return readers;
+}
+
 }  // namespace
 }  // namespace math
 
 ir::Ref decompose(ir::Arena& arena, ir::Ref root, const Target& target) {
     const math::Context cx{arena, target};
     std::unordered_map<ir::Ref, ir::Ref> done;
+    const std::unordered_map<ir::Ref, int> readers_of_tanh = math::readers_of_tanh(root);
     // A frame waits for its sources, then for its expansion; neither depth is bounded by the C++
     // stack.
     struct Frame {
@@ -135,6 +157,12 @@ ir::Ref decompose(ir::Arena& arena, ir::Ref root, const Target& target) {
         if (frame.expansion != nullptr) {
             done[frame.node] = done.at(frame.expansion);
             stack.pop_back();
+            continue;
+        }
+        if (const ir::Ref tanh = frame.next == 0 ? math::tanh_of_one_plus(frame.node) : nullptr;
+            tanh != nullptr && readers_of_tanh.at(tanh) == 1) {
+            frame.expansion = math::one_plus_tanh({cx, tanh->src(0)}).node();
+            stack.push_back({frame.expansion, nullptr, 0});
             continue;
         }
         if (frame.next < frame.node->src().size()) {

@@ -157,18 +157,45 @@ Value exp2_sum(Value high, Value low) {
                  scale(f, fma(r, polynomial(r, f.exp2_tail), 1.0), n, shifted));
 }
 
-// With s = r / 2 and n from 2 x: 2^n (e^r - 1) / 2 + (2^n - 1) / 2.
+namespace {
+
+// With s = r / k and n from k x, for k a power of two or the negative of one.
+Reduced reduce_multiple(const Format& f, Value x, double k, double bias) {
+    const Value shifted = fma(x, k / kLn2, f.shifter + bias);
+    const Value n = shifted - (f.shifter + bias);
+    return {n, shifted, fma(n, -f.ln2_lo / k, fma(n, -f.ln2_hi / k, x))};
+}
+
+// (e^ks - 1 - ks) / s^2
+std::vector<double> tail_of_multiple(const Format& f, double k) {
+    std::vector<double> tail(f.exp_tail.begin(), f.exp_tail.end());
+    double power = k;
+    for (double& c : tail) c *= power *= k;
+    return tail;
+}
+
+}  // namespace
+
+// 2^n (e^2s - 1) / 2 + (2^n - 1) / 2
 Value half_expm1_of_twice(Value x) {
     const Format& f = format(x);
-    const double shifter = f.shifter + exponent_bias(f);
-    const Value shifted = fma(x, 2 / kLn2, shifter);
-    const Value n = shifted - shifter;
-    const Value s = fma(n, -f.ln2_lo / 2, fma(n, -f.ln2_hi / 2, x));
-    std::vector<double> tail(f.exp_tail.begin(), f.exp_tail.end());
-    for (std::size_t i = 0; i < tail.size(); ++i)
-        tail[i] = std::ldexp(tail[i], static_cast<int>(i) + 1);
-    const Value power = power_of_two(f, shifted);
+    const Reduced part = reduce_multiple(f, x, 2, exponent_bias(f));
+    const Value power = power_of_two(f, part.shifted), s = part.r;
+    std::vector<double> tail = tail_of_multiple(f, 2);
+    for (double& c : tail) c /= 2;
     return fma(power, fma(s * s, polynomial(s, tail), s), fma(power, 0.5, -0.5));
+}
+
+// 2^(n - 1) e^-2s + 1/2
+Value half_plus_half_exp_of_minus_twice(Value x) {
+    const Format& f = format(x);
+    // At the lower bound the power is infinite, at the upper one the exponential rounds away.
+    const double least = -(f.n_max + 1.4) * kLn2 / 2, most = f.n_max * kLn2 / 2 - 2;
+    const Value bounded = at_least(at_most(x, most), least);
+    const Reduced part = reduce_multiple(f, bounded, -2, exponent_bias(f) - 1);
+    std::vector<double> c = tail_of_multiple(f, -2);
+    c.insert(c.begin(), {1.0, -2.0});
+    return fma(polynomial(part.r, c), power_of_two(f, part.shifted), 0.5);
 }
 
 // 2^n (e^r - 1) + (2^n - 1), at half scale so that 2^n is finite for the largest results.

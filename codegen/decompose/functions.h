@@ -14,6 +14,8 @@ Value expm1(Value x);
 Value exp_scaled(Value x, int k);
 /// e^x where |x| <= 80 (a NaN stays NaN): what is left when no result leaves the normal range.
 Value exp_bounded(Value x);
+/// (e^-2x + 1) / 2, and infinity where that is more than the largest number.
+Value half_plus_half_exp_of_minus_twice(Value x);
 /// (e^2x - 1) / 2 where 0 <= x <= 40 (a NaN stays NaN), with no loss near 0.
 Value half_expm1_of_twice(Value x);
 /// 2^(high + low) where |low| is far below 1; 0 and infinity beyond the type's range.
@@ -33,6 +35,8 @@ PowerOfTwo split_positive(Value x);
 Value sinh(Value x);
 Value cosh(Value x);
 Value tanh(Value x);
+/// 1 + tanh(x), which does not cancel where tanh(x) is near -1.
+Value one_plus_tanh(Value x);
 
 // erf.cpp
 Value erf(Value x);

@@ -57,4 +57,6 @@ Value tanh(Value x) {
     return flip_sign(where(half < 0.5, small, quotient), sign_of(x));
 }
 
+Value one_plus_tanh(Value x) { return 1.0 / half_plus_half_exp_of_minus_twice(x); }
+
 }  // namespace sinter::codegen::math

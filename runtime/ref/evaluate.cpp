@@ -9,6 +9,7 @@
 #include <unordered_map>
 
 #include "ref/functions.h"
+#include "ref/spread.h"
 
 namespace sinter::runtime::ref {
 namespace {
@@ -55,7 +56,8 @@ private:
         ir::UOp held;  // the Buffer of a realized node
         std::size_t uses = 0;
         std::vector<std::size_t> sources;
-        bool summed_on = false;  // a sum or product of which another sum is made
+        bool summed_on = false;     // a sum or product of which another sum is made
+        bool one_function = false;  // 1 + tanh: a device may compute it as one function
         Value value;
         // The same with other errors, as sums of it see it: a device may compute it there once
         // more, as part of them, and once in itself for its other uses.
@@ -71,6 +73,31 @@ private:
     static bool is_running_sum(ir::Ref node) {
         return node->is(ir::Op::Scan) &&
                static_cast<ir::ReduceKind>(node->arg(0)) == ir::ReduceKind::Add;
+    }
+
+    static bool is_one_plus_tanh(ir::Ref node) {
+        if (!node->is(ir::Op::Add)) return false;
+        for (const std::size_t i : {0u, 1u}) {
+            ir::Ref one = node->src(1 - i);
+            while (ir::is_movement(one->op())) one = one->src(0);
+            if (node->src(i)->is(ir::Op::Tanh) && one->is(ir::Op::Const) &&
+                ir::as_double(one) == 1.0)
+                return true;
+        }
+        return false;
+    }
+
+    static Value blurred(const Noise& noise, ir::Ref node, const Value& value) {
+        return with_element(node->dtype(), [&]<class E>() -> Value {
+            if constexpr (is_float_element<E>) {
+                Value out = allocate_for(node);
+                for (std::int64_t i = 0; i < node->numel(); ++i)
+                    out.fill<E>()[i] = store<E>(blur_function<E>(noise, load(value.as<E>()[i]), i));
+                return out;
+            } else {
+                return value;
+            }
+        });
     }
 
     static bool passes_on(ir::Ref node) {
@@ -114,6 +141,7 @@ private:
             step.sources.push_back(position);
             ++steps_[position].uses;
         }
+        step.one_function = is_one_plus_tanh(step.node);
         if (is_sum(step.node) || is_running_sum(step.node)) {
             // Sums and products below it, with no more than movement and choices in between.
             std::vector<std::size_t> stack{step.sources[0]};
@@ -147,6 +175,8 @@ private:
         Noise* const noise = Noise::active();
         if (noise != nullptr) noise->next_node(step.summed_on);
         step.value = kRows[op].function(step.node, values);
+        if (noise != nullptr && step.one_function)
+            step.value = blurred(*noise, step.node, step.value);
         if (noise != nullptr && step.summed_on) {
             noise->next_node(true);
             step.again = kRows[op].function(step.node, again);

@@ -255,3 +255,28 @@ TEST_CASE("pow and atan2 stay within their stated error, special cases as in IEE
         check<double>(row);
     }
 }
+
+TEST_CASE("one plus tanh keeps its relative accuracy where tanh is near -1, and vanishes in time") {
+    for (const codegen::Target& target : targets()) {
+        ir::Arena arena;
+        const ir::Ref x = ir::variable(arena, DType::F32, 0, 0, 0);
+        const ir::Ref tanh = arena.unary(Op::Tanh, x), one = arena.constant(DType::F32, 1.0);
+        const ir::Ref root = codegen::decompose(arena, arena.binary(Op::Add, tanh, one), target);
+        CHECK(codegen::decompose(arena, root, target) == root);
+        test::Expression expression(root, target);
+        const auto at = [&](float v) {
+            return test::as_f32(static_cast<test::Bits>(expression(test::bits_of(v))));
+        };
+        for (float v = -40; v < 40; v += 0.0137f)
+            CHECK(ulps(at(v), 2 / (1 + std::exp(-2 * static_cast<Real>(v)))) <= 3);
+        CHECK(at(0.0f) == 1.0f);
+        for (const float v : {50.0f, 1e30f, INFINITY}) CHECK(at(v) == 2.0f);
+        for (const float v : {-50.0f, -1e30f, -INFINITY}) CHECK(at(v) == 0.0f);
+        CHECK(std::isnan(at(NAN)));
+        // Where tanh is wanted as well it is computed once.
+        const ir::Ref both = arena.binary(Op::Mul, arena.binary(Op::Add, tanh, one), tanh);
+        const ir::Ref shared = codegen::decompose(arena, both, target);
+        CHECK(codegen::decompose(arena, tanh, target) == shared->src(1));
+        CHECK(shared->src(0)->src(0) == shared->src(1));
+    }
+}

@@ -7,9 +7,9 @@ namespace sinter::runtime::ref {
 
 /// While one lives, evaluations on REF in this thread put a small random error into every result
 /// that another device need not have to the last bit: functions other than + - * / sqrt a few units
-/// in the last place, sums and products what another order of their terms may give. Everything that
-/// is exact everywhere stays exact. Where the order decides about overflow, the result is NaN; the
-/// sign of a NaN, seen by Bitcast, is drawn.
+/// in the last place (1 + tanh is a function too), sums and products what another order of their
+/// terms may give. Everything that is exact everywhere stays exact. Where the order decides about
+/// overflow, the result is NaN; the sign of a NaN, seen by Bitcast, is drawn.
 ///
 /// The spread of several such runs bounds, element by element, what two right results may differ
 /// by, with the program's own conditioning, ties and jumps in it: Parker, "Monte Carlo arithmetic"

@@ -1,5 +1,7 @@
 // How many kernels known expressions are, counted by what the CPU ran.
 
+#include <algorithm>
+
 #include "support.h"
 
 using namespace sinter;
@@ -48,6 +50,19 @@ TEST_CASE("mean and variance of one tensor are one kernel") {
     CHECK(kernels(mean(x), var(x)) == 1);
     CHECK(kernels(mean(x, 1), var(x, 1)) == 1);
     CHECK(kernels(mean(x, 0), var(x, 0)) == 1);
+}
+
+TEST_CASE("one kernel goes through the logits of a cross-entropy and writes their gradient") {
+    const DeviceGuard guard{Device("CPU")};
+    const Tensor logits = data({64, 1003}), labels = (arange(64) * 15).to(i32).realize();
+    Tensor loss = cross_entropy(logits, labels), slope = gradient(loss, {logits})[0];
+    reset_stats();
+    realize(loss, slope);
+    const std::vector<std::string> names = stats().kernel_names;
+    CHECK(names.size() <= 3);
+    CHECK(std::ranges::count_if(names, [](const std::string& name) {
+              return name.find("1003") != std::string::npos;
+          }) == 1);
 }
 
 TEST_CASE("sorting is one kernel, with values and positions two") {

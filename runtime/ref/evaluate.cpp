@@ -77,10 +77,13 @@ private:
 
     static bool is_one_plus_tanh(ir::Ref node) {
         if (!node->is(ir::Op::Add)) return false;
+        const auto moved = [](ir::Ref n) {
+            while (ir::is_movement(n->op()) || n->is(ir::Op::Detach)) n = n->src(0);
+            return n;
+        };
         for (const std::size_t i : {0u, 1u}) {
-            ir::Ref one = node->src(1 - i);
-            while (ir::is_movement(one->op())) one = one->src(0);
-            if (node->src(i)->is(ir::Op::Tanh) && one->is(ir::Op::Const) &&
+            const ir::Ref one = moved(node->src(1 - i));
+            if (moved(node->src(i))->is(ir::Op::Tanh) && one->is(ir::Op::Const) &&
                 ir::as_double(one) == 1.0)
                 return true;
         }

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include <sinter/ir/affine.h>
+#include <sinter/ir/error.h>
 
 #include "analysis.h"
 
@@ -47,11 +48,6 @@ struct Group {
     std::int64_t stride = INT64_MAX;   // of the result, the shortest
 };
 
-// How much of each range a trip (or a block) has; a whole one is not split.
-struct Part {
-    std::int64_t range, size;
-};
-
 // About `most` of n, in even parts of whole `units` where there are any that are not much less;
 // otherwise `step` divides it, so that the last part alone is ragged.
 std::int64_t part_of(std::int64_t n, std::int64_t most, std::int64_t unit, std::int64_t step) {
@@ -64,9 +60,9 @@ std::int64_t part_of(std::int64_t n, std::int64_t most, std::int64_t unit, std::
 
 // At most `most` steps of a group's ranges for a trip, the longest range first; `width` of the
 // result's columns make whole register tiles, 0 where the ranges are its rows.
-std::vector<Part> parts_of(const Analysis& a, const Group& group, std::int64_t most,
-                           std::int64_t width) {
-    std::vector<Part> parts;
+std::vector<BlockPart> parts_of(const Analysis& a, const Group& group, std::int64_t most,
+                                std::int64_t width) {
+    std::vector<BlockPart> parts;
     for (std::int64_t n : group.ranges) {
         const bool few = most < kLanes;
         const std::int64_t unit = width > 0 && !few ? kLanes : 1;
@@ -78,9 +74,9 @@ std::vector<Part> parts_of(const Analysis& a, const Group& group, std::int64_t m
     return parts;
 }
 
-std::int64_t trips_of(const Analysis& a, std::span<const Part> parts) {
+std::int64_t trips_of(const Analysis& a, std::span<const BlockPart> parts) {
     std::int64_t trips = 1;
-    for (const Part& p : parts) trips *= (a.size(p.range) + p.size - 1) / p.size;
+    for (const BlockPart& p : parts) trips *= (a.size(p.range) + p.size - 1) / p.size;
     return trips;
 }
 
@@ -114,14 +110,14 @@ bool pays(const Analysis& a, const Reducing& r, const Sizes& sizes) {
 }
 
 // The one sum of products of a kernel that may be cut; null if there is none.
-const Reducing* long_sum(const Analysis& a, const Sizes& sizes) {
+const Reducing* sum_to_cut(const Analysis& a) {
     if (a.reductions.size() != 1 || a.ordered != 0) return nullptr;
     const Reducing& r = a.reductions[0];
     const bool sum = r.node->is(Op::Reduce) &&
                      r.node->arg(0) == static_cast<std::int64_t>(ir::ReduceKind::Add) &&
                      r.node->args().size() == 1 &&
                      (r.node->dtype() == f32 || r.node->dtype() == f64);
-    if (!sum || r.loads.size() < 2 || !pays(a, r, sizes)) return nullptr;
+    if (!sum || r.loads.size() < 2) return nullptr;
     for (Ref s : a.stores)
         if (s->ranges() != r.scope) return nullptr;
     for (std::int64_t n : a.numbers)
@@ -188,7 +184,7 @@ std::uint64_t window_ranges(const Analysis& a, const Reducing& r) {
 // of them at once: the first group given is the other's, the result's columns. Nothing where there
 // are too few trips.
 struct WindowParts {
-    std::vector<std::vector<Part>> parts;
+    std::vector<std::vector<BlockPart>> parts;
     double cost = INFINITY;  // of what is not arithmetic, beside it
 };
 WindowParts parts_of_windows(const Analysis& a, std::vector<Group>& groups, std::uint64_t windows,
@@ -234,7 +230,7 @@ WindowParts parts_of_windows(const Analysis& a, std::vector<Group>& groups, std:
         share = static_cast<std::int64_t>(mine);
     }
     if (width == 0) return {};
-    WindowParts result{std::vector<std::vector<Part>>(2), best};
+    WindowParts result{std::vector<std::vector<BlockPart>>(2), best};
     for (std::int64_t n : columns.ranges)
         result.parts[0].push_back({n, n == columns.ranges.front() ? width : 1});
     for (std::int64_t n : rows.ranges)
@@ -243,8 +239,8 @@ WindowParts parts_of_windows(const Analysis& a, std::vector<Group>& groups, std:
 }
 
 // The steps of a block: outer ranges of the sum, as memory lies, are walked block by block.
-std::vector<Part> block_parts(const Analysis& a, const Reducing& r, std::int64_t best_steps,
-                              std::int64_t most_steps) {
+std::vector<BlockPart> block_parts(const Analysis& a, const Reducing& r, std::int64_t best_steps,
+                                   std::int64_t most_steps) {
     std::vector<std::pair<std::int64_t, std::int64_t>> order;  // by the longest stride
     for (std::int64_t n : a.numbers) {
         if (!has(r.closed, n)) continue;
@@ -254,7 +250,7 @@ std::vector<Part> block_parts(const Analysis& a, const Reducing& r, std::int64_t
         order.emplace_back(longest, n);
     }
     std::ranges::sort(order);
-    std::vector<Part> parts;
+    std::vector<BlockPart> parts;
     std::int64_t steps = 1;
     for (const auto& [stride, n] : order) {
         const std::int64_t size = a.size(n);
@@ -288,12 +284,11 @@ std::int64_t chunk_of(std::int64_t size, const Sizes& sizes) {
 
 }  // namespace
 
-std::optional<ChunkedSum> chunk_long_sum(Form& form, bool always) {
-    Arena& a = form.arena();
+std::optional<BlockPart> choose_chunks(const Form& form, bool always) {
     const Analysis before = analyse(form.sink());
     const Sizes sizes = always ? kForced : Sizes{};
-    const Reducing* const sum = long_sum(before, sizes);
-    if (sum == nullptr) return std::nullopt;
+    const Reducing* const sum = sum_to_cut(before);
+    if (sum == nullptr || !pays(before, *sum, sizes)) return std::nullopt;
     const std::uint64_t windows = window_ranges(before, *sum);
     std::vector<Group> groups = groups_of(before, *sum);
     if (windows == 0 || groups.size() != 2) return std::nullopt;
@@ -304,7 +299,7 @@ std::optional<ChunkedSum> chunk_long_sum(Form& form, bool always) {
     const double added = chunks * kChunkSteps / before.volume(sum->closed);
     if (chunked.parts.empty() || (!always && chunked.cost + added >= whole_sum.cost))
         return std::nullopt;
-    Ref cut = nullptr;  // the outermost range of the sum
+    std::int64_t cut = -1;  // the outermost range of the sum
     std::int64_t longest = 0;
     for (std::int64_t n : before.numbers) {
         if (!has(sum->closed, n) || chunk_of(before.size(n), sizes) == 0) continue;
@@ -313,12 +308,24 @@ std::optional<ChunkedSum> chunk_long_sum(Form& form, bool always) {
             step = std::min(step, std::abs(before.accesses[l].stride[n]));
         if (step <= longest) continue;
         longest = step;
-        cut = before.range[n];
+        cut = n;
     }
-    if (cut == nullptr) return std::nullopt;
+    if (cut < 0) return std::nullopt;
+    return BlockPart{cut, chunk_of(before.size(cut), sizes)};
+}
 
+ChunkedSum cut_into_sums(Form& form, const BlockPart& part) {
+    Arena& a = form.arena();
+    const Analysis before = analyse(form.sink());
+    const Reducing* const sum = sum_to_cut(before);
+    if (sum == nullptr || !has(sum->closed, part.range) || part.size < 1 ||
+        part.size >= before.size(part.range) || before.size(part.range) % part.size != 0)
+        throw ValueError("schedule: no sum over r" + std::to_string(part.range) +
+                         " comes in chunks of " + std::to_string(part.size));
+    form.record(StepKind::Sums, {part.range, part.size});
+    const Form::Quiet one_step(form);
     const Ref chunk =
-        form.split(cut, chunk_of(cut->src(0)->arg(0), sizes), Role::Loop, Role::Reduce).outer;
+        form.split(before.range[part.range], part.size, Role::Loop, Role::Reduce).outer;
     const Analysis after = analyse(form.sink());
     const Ref reduce = after.reductions[0].node, whole = a.truth(true);
     const Ref again = ir::range(a, form.fresh_number(), chunk->src(0)->arg(0), Role::Reduce);
@@ -335,11 +342,11 @@ std::optional<ChunkedSum> chunk_long_sum(Form& form, bool always) {
     std::vector<Ref> values(reduce->src().begin(), reduce->src().end());
     std::erase(values, chunk);
     const Ref memory = ir::param(a, reduce->dtype(), kSharedSlot);
-    const Ref part = a.make(Op::Reduce, reduce->dtype(), values, reduce->args());
+    const Ref mine = a.make(Op::Reduce, reduce->dtype(), values, reduce->args());
     const Ref parts[] = {ir::load(a, memory, at(again), whole, 0), again};
     const Ref merged = a.make(Op::Reduce, reduce->dtype(), parts, reduce->args());
     ChunkedSum result;
-    result.parts = a.make(Op::Sink, DType::None, {ir::store(a, memory, at(chunk), part, whole)});
+    result.parts = a.make(Op::Sink, DType::None, {ir::store(a, memory, at(chunk), mine, whole)});
     result.merged = rebuild(form.sink(), [&](Ref n, std::span<const Ref> src) {
         return n == reduce ? merged : make_folded(a, n, src);
     });
@@ -348,12 +355,11 @@ std::optional<ChunkedSum> chunk_long_sum(Form& form, bool always) {
     return result;
 }
 
-std::optional<BlockCut> cut_long_sum(Form& form, bool always) {
-    Arena& a = form.arena();
+std::optional<BlockSizes> choose_blocks(const Form& form, bool always) {
     const Analysis before = analyse(form.sink());
     const Sizes sizes = always ? kForced : Sizes{};
-    const Reducing* const sum = long_sum(before, sizes);
-    if (sum == nullptr) return std::nullopt;
+    const Reducing* const sum = sum_to_cut(before);
+    if (sum == nullptr || !pays(before, *sum, sizes)) return std::nullopt;
     const std::vector<Group> groups = groups_of(before, *sum);
     if (groups.size() != 2) return std::nullopt;  // rows and columns
 
@@ -362,7 +368,7 @@ std::optional<BlockCut> cut_long_sum(Form& form, bool always) {
     for (const Group& g : groups)
         for (std::int64_t n : g.ranges) grouped |= std::uint64_t{1} << n;
     // Where there are few trips, they get fewer rows each.
-    std::vector<std::vector<Part>> parts;
+    std::vector<std::vector<BlockPart>> parts;
     std::int64_t trips = 0;
     std::vector<Group> in_windows = groups;
     if (const std::uint64_t windows = window_ranges(before, *sum); windows != 0)
@@ -384,38 +390,69 @@ std::optional<BlockCut> cut_long_sum(Form& form, bool always) {
         }
     }
     if (trips < sizes.trips) return std::nullopt;
-    for (const std::vector<Part>& group : parts) {
+    for (const std::vector<BlockPart>& group : parts) {
         std::int64_t share = 1;
-        for (const Part& p : group) share *= p.size;
+        for (const BlockPart& p : group) share *= p.size;
         if (share < sizes.few_uses) return std::nullopt;
     }
 
+    BlockSizes chosen;
+    const auto keep = [&](std::vector<BlockPart>& to, const BlockPart& p) {
+        if (p.size != before.size(p.range)) to.push_back(p);
+    };
+    for (std::int64_t n : before.numbers)
+        if (has(sum->scope & ~grouped, n)) keep(chosen.trips, {n, 1});
+    for (const std::vector<BlockPart>& group : parts)
+        for (const BlockPart& p : group) keep(chosen.trips, p);
+    for (const BlockPart& p :
+         block_parts(before, *sum, sizes.steps, both_copied ? sizes.steps : 2 * sizes.steps))
+        keep(chosen.blocks, p);
+    if (windowed) chosen.columns = in_windows[0].ranges.front();
+    return chosen;
+}
+
+BlockCut cut_sum(Form& form, const BlockSizes& sizes) {
+    Arena& a = form.arena();
+    const Analysis before = analyse(form.sink());
+    const Reducing* const sum = sum_to_cut(before);
+    if (sum == nullptr) throw ValueError("schedule: the kernel is not one sum of products");
+    std::vector<std::int64_t> operands;
+    std::uint64_t seen = 0;
+    for (const auto& [parts, among] :
+         {std::pair(&sizes.trips, sum->scope), std::pair(&sizes.blocks, sum->closed)}) {
+        operands.push_back(static_cast<std::int64_t>(parts->size()));
+        for (const BlockPart& p : *parts) {
+            if (!has(among & ~seen, p.range) || p.size < 1 || p.size > before.size(p.range))
+                throw ValueError("schedule: no blocks of " + std::to_string(p.size) + " along r" +
+                                 std::to_string(p.range));
+            seen |= std::uint64_t{1} << p.range;
+            operands.insert(operands.end(), {p.range, p.size});
+        }
+    }
+    if (sizes.columns >= 0 && !has(sum->scope, sizes.columns))
+        throw ValueError("schedule: r" + std::to_string(sizes.columns) + " is none of the result");
+    operands.push_back(sizes.columns);
+    form.record(StepKind::Blocks, std::move(operands));
+    const Form::Quiet one_step(form);
+
     BlockCut cut;
     std::vector<Ref> columns_within;  // of a trip, where they are copied transposed
-    const auto divide = [&](const Part& p, Role inner, std::vector<Ref>& outer) {
+    const auto divide = [&](const BlockPart& p, Role inner, std::vector<Ref>& outer) {
         const Ref range = before.range[p.range];
-        if (p.size == before.size(p.range)) {
-            if (windowed && p.range == in_windows[0].ranges.front())
-                columns_within.push_back(range);
-            return;
-        }
+        if (p.size == before.size(p.range)) return;
         if (p.size == 1) {
             outer.push_back(form.bind(range, Role::Parallel));
             return;
         }
         const Form::Halves halves = form.split(range, p.size, Role::Parallel, inner);
         outer.push_back(halves.outer);
-        if (windowed && p.range == in_windows[0].ranges.front())
-            columns_within.push_back(halves.inner);
+        if (p.range == sizes.columns) columns_within.push_back(halves.inner);
     };
-    for (std::int64_t n : before.numbers)
-        if (has(sum->scope & ~grouped, n))
-            cut.trips.push_back(form.bind(before.range[n], Role::Parallel));
-    for (const std::vector<Part>& group : parts)
-        for (const Part& p : group) divide(p, Role::Loop, cut.trips);
-    for (const Part& p :
-         block_parts(before, *sum, sizes.steps, both_copied ? sizes.steps : 2 * sizes.steps))
-        divide(p, Role::Reduce, cut.blocks);
+    if (sizes.columns >= 0 &&
+        std::ranges::find(sizes.trips, sizes.columns, &BlockPart::range) == sizes.trips.end())
+        columns_within.push_back(before.range[sizes.columns]);
+    for (const BlockPart& p : sizes.trips) divide(p, Role::Loop, cut.trips);
+    for (const BlockPart& p : sizes.blocks) divide(p, Role::Reduce, cut.blocks);
 
     const Analysis after = analyse(form.sink());
     const Ref reduce = after.reductions[0].node;
@@ -441,6 +478,8 @@ std::optional<BlockCut> cut_long_sum(Form& form, bool always) {
         elements *= r->src(0)->arg(0);
         if (elements * bytes % kAliasBytes == 0) elements += kAlignment / bytes;
     }
+    if (elements > kMostScratch / bytes)
+        throw ValueError("schedule: the sums of a trip do not fit a thread's scratch");
     cut.near_bytes = (elements * bytes + kAlignment - 1) / kAlignment * kAlignment;
 
     std::vector<Ref> values(reduce->src().begin(), reduce->src().end());
@@ -457,9 +496,6 @@ std::optional<BlockCut> cut_long_sum(Form& form, bool always) {
     cut.finish = rebuild(form.sink(), [&](Ref n, std::span<const Ref> src) {
         return n == reduce ? sums : make_folded(a, n, src);
     });
-    std::string what = "sum in blocks over";
-    for (Ref r : cut.blocks) what += " r" + std::to_string(r->arg(0));
-    form.note(what);
     return cut;
 }
 

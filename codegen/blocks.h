@@ -17,12 +17,25 @@ struct BlockCut {
     std::int64_t near_bytes = 0;  ///< of the thread's scratch, from its start
 };
 
-/// Cuts a kernel around one long sum of products whose operands are each used by many elements of
+/// How much of a range a trip or a block has.
+struct BlockPart {
+    std::int64_t range, size;
+};
+struct BlockSizes {
+    std::vector<BlockPart> trips;   ///< ranges of the result; those that are not named are whole
+    std::vector<BlockPart> blocks;  ///< ranges of the sum, likewise
+    std::int64_t columns = -1;      ///< the range of the result along which sums lie side by side
+};
+
+/// For a kernel around one long sum of products whose operands are each used by many elements of
 /// the result (Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication"); nothing
 /// where the sum is short, or the result small. The blocks depend on the sizes alone, never on the
 /// number of threads, so that results do not either. With `always`, sums of any length are cut,
 /// into blocks of a few steps.
-std::optional<BlockCut> cut_long_sum(Form& form, bool always);
+std::optional<BlockSizes> choose_blocks(const Form& form, bool always);
+
+/// Throws ValueError where there is no such sum, or its parts do not fit a thread's scratch.
+BlockCut cut_sum(Form& form, const BlockSizes& sizes);
 
 /// A kernel whose sum is computed in chunks of its steps, and a kernel that adds those up and does
 /// the rest. The chunks pass through the launch's scratch.
@@ -34,6 +47,9 @@ struct ChunkedSum {
 /// Chunks for one long sum of products of which an operand is seen through windows (the gradient of
 /// a convolution's weight), where its results are too few to keep threads busy; as with the blocks
 /// above, by the sizes alone. With `always`, wherever the sum divides.
-std::optional<ChunkedSum> chunk_long_sum(Form& form, bool always);
+std::optional<BlockPart> choose_chunks(const Form& form, bool always);
+
+/// Throws ValueError where no sum has this range, or the chunks do not divide it.
+ChunkedSum cut_into_sums(Form& form, const BlockPart& chunk);
 
 }  // namespace sinter::codegen

@@ -33,7 +33,7 @@ bool has_near_memory(Ref sink) {
     return std::ranges::any_of(sink->src(), [](Ref s) { return ir::is_near(s->src(0)); });
 }
 
-ChainCut cut_chain(Form& form) {
+ChainCut cut_chain(Form& form, std::optional<std::int64_t> given_rows) {
     Arena& a = form.arena();
     const Analysis before = analyse(form.sink());
     std::uint64_t rows = ~std::uint64_t{0};
@@ -64,6 +64,16 @@ ChainCut cut_chain(Form& form) {
     std::int64_t block = std::min(kMostRows, kNearBytes / row_bytes);
     block = block >= kRowStep ? block / kRowStep * kRowStep : std::max<std::int64_t>(1, block);
     block = std::min(block, before.size(inner));
+    if (given_rows) {
+        if (*given_rows < 1 || *given_rows > before.size(inner) ||
+            *given_rows > kMostScratch / row_bytes)
+            throw ValueError("schedule: a chain by " + std::to_string(*given_rows) +
+                             " rows: there are " + std::to_string(before.size(inner)) + ", of " +
+                             std::to_string(row_bytes) + " bytes near");
+        block = *given_rows;
+    }
+    form.record(StepKind::Chain, {block});
+    const Form::Quiet one_step(form);
 
     ChainCut cut;
     for (auto& [slot, v] : values) {
@@ -97,7 +107,6 @@ ChainCut cut_chain(Form& form) {
         moved[1] = ir::from_affine(a, index);
         return make_folded(a, n, moved);
     }));
-    form.note("chain by " + std::to_string(block) + " rows");
 
     std::vector<Ref> last;
     for (Ref s : form.sink()->src()) {

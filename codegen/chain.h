@@ -2,6 +2,7 @@
 // Kernels with near memory (ir/kernel.h): a block of rows goes through all of their steps before
 // the next one starts.
 
+#include <optional>
 #include <vector>
 
 #include "phases.h"
@@ -27,8 +28,9 @@ inline bool is_near_access(Ref n) {
 }
 
 /// Splits the innermost rows into blocks of which the near values fit the second-level cache beside
-/// what they are made from, and lets near memory hold one block.
-ChainCut cut_chain(Form& form);
+/// what they are made from (or of `rows` rows, if that is given), and lets near memory hold one
+/// block. Throws ValueError where so many do not fit a thread's scratch.
+ChainCut cut_chain(Form& form, std::optional<std::int64_t> rows = {});
 
 /// The steps as phases of a launch, with near memory in the launch's scratch, where each value is
 /// whole: for machines whose near memory is too small for the rows of several steps.

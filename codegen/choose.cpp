@@ -4,8 +4,10 @@
 #include <array>
 #include <bit>
 #include <cmath>
+#include <numeric>
 
 #include <sinter/ir/affine.h>
+#include <sinter/ir/env.h>
 
 #include "contraction.h"
 #include "emitter.h"
@@ -23,7 +25,8 @@ constexpr int kDearOps = 12;
 constexpr int kCostlyOps = 8;  // value ops above which computing again is dearer than reading back
 constexpr std::int64_t kWindow = 4, kWindowVectors = 18;
 constexpr std::int64_t kOrderedTrips = 8, kMostVectors = 8;
-constexpr std::size_t kFewOps = 16;  // value ops of which two copies hide each other's latency
+constexpr std::int64_t kLinedTrips = 8;  // of a row whose first and last vectors are code apart
+constexpr std::size_t kFewOps = 16;      // value ops of which two copies hide each other's latency
 
 // Share of the lanes that do work when a range of this size runs in vectors.
 double lane_use(std::int64_t size, int lanes) {
@@ -122,6 +125,14 @@ std::uint64_t trips_mask(const Plan& plan) {
     return mask;
 }
 
+bool may_be_vector(const Analysis& a, std::int64_t v, int lanes) {
+    if (a.size(v) < 2 || (has(a.ordered, v) && !scans_in_vectors(a, v, lanes))) return false;
+    // Each row is sorted by itself, one after the other.
+    for (const Reducing& r : a.reductions)
+        if (r.node->is(Op::Order) && has(r.scope, v)) return false;
+    return a.range[v]->src(0)->is(Op::Const) || has(a.outer, v);
+}
+
 int vector_lanes(const Analysis& a, std::int64_t v, const Target& target) {
     std::size_t bytes = has(a.f64_ranges, v) ? 8 : has(a.f32_ranges, v) ? 4 : 0;
     for (const MemoryAccess& m : a.accesses)
@@ -141,23 +152,11 @@ Plan choose(const Analysis& a, const Target& target, std::optional<std::vector<R
     for (const MemoryAccess& m : a.accesses) best += a.volume(m.region);
     for (const Reducing& r : a.reductions) best += r.volume;
     best += a.value_work;
-    // Each row is sorted by itself, one after the other.
-    std::uint64_t sorted_rows = 0;
-    bool sorts = false;
-    for (const Reducing& r : a.reductions)
-        if (r.node->is(Op::Order)) {
-            sorts = true;
-            sorted_rows |= r.scope;
-        }
     for (std::int64_t n : a.numbers) {
-        if (has(taken | sorted_rows, n) || a.size(n) < 2) continue;
         const int lanes = vector_lanes(a, n, target);
-        const bool scans = has(a.ordered, n);
-        if (scans && !scans_in_vectors(a, n, lanes)) continue;
-        const bool variable = !a.range[n]->src(0)->is(Op::Const);
-        if (variable && !has(a.outer, n)) continue;
+        if (has(taken, n) || !may_be_vector(a, n, lanes)) continue;
         double cost = vector_cost(a, n, lanes);
-        if (scans)
+        if (has(a.ordered, n))
             cost += 2 * std::bit_width(static_cast<unsigned>(lanes)) *
                     a.volume(std::uint64_t{1} << n | a.outer) / lanes;
         // Ties go to the later range: the inner one of row-major memory.
@@ -170,6 +169,8 @@ Plan choose(const Analysis& a, const Target& target, std::optional<std::vector<R
     if (plan.vector < 0) return plan;
     // A short range does with fewer lanes.
     while (plan.lanes > 2 && plan.lanes / 2 >= a.size(plan.vector)) plan.lanes /= 2;
+    const bool sorts =
+        std::ranges::any_of(a.reductions, [](const Reducing& r) { return r.node->is(Op::Order); });
     if (sorts || has(a.ordered, plan.vector)) return plan;
     if (!a.reductions.empty()) {
         choose_contraction(a, target, copies, plan);
@@ -190,22 +191,9 @@ Plan choose(const Analysis& a, const Target& target, std::optional<std::vector<R
 
 namespace {
 
-// How many elements before a row of this memory, along r, its first line begins.
-Ref into_line(Form& form, std::int64_t slot, Ref r) {
-    for (Ref store : form.sink()->src()) {
-        if (store->src(0)->arg(0) != slot) continue;
-        ir::Affine row = ir::affine(store->src(1));
-        std::erase_if(row.terms, [&](const auto& term) { return term.first == r; });
-        const auto bytes = static_cast<std::int64_t>(size_of(store->src(2)->dtype()));
-        return fold(form.arena(), Op::Mod, ir::from_affine(form.arena(), row),
-                    form.arena().index(kLineBytes / bytes));
-    }
-    return nullptr;
-}
-
 // Copies the operand that choose_contraction meant to the thread's scratch, by steps of the
-// reduction, the block's vectors side by side. Gives the bytes.
-std::int64_t stage(Form& form, Ref lane, Ref vectors, bool squares) {
+// reduction, the block's vectors side by side.
+void stage(Form& form, Ref lane, Ref vectors, bool squares) {
     const Analysis a = analyse(form.sink());
     std::uint64_t rows = 0;
     for (std::int64_t n : a.numbers)
@@ -227,15 +215,21 @@ std::int64_t stage(Form& form, Ref lane, Ref vectors, bool squares) {
         const std::size_t count = over.size();
         if (vectors != nullptr) over.push_back(vectors);
         over.push_back(lane);
-        if (!squares) return form.stage(m.node, over);
-        // The longest row along the reduction, walked as one range.
+        if (!squares) {
+            form.stage(m.node, over);
+            return;
+        }
+        // The longest row along the reduction, walked as one range: masks would not know how far
+        // each of its ranges is.
         std::size_t first = count - 1;
-        while (first > 0 && m.stride[over[first - 1]->arg(0)] ==
-                                m.stride[over[first]->arg(0)] * a.size(over[first]->arg(0)))
+        const std::uint64_t masked = m.node->src(2)->ranges();
+        while (first > 0 && (masked & (range_bit(over[first - 1]) | range_bit(over[first]))) == 0 &&
+               m.stride[over[first - 1]->arg(0)] ==
+                   m.stride[over[first]->arg(0)] * a.size(over[first]->arg(0)))
             --first;
-        return form.stage(m.node, over, {first, count}, static_cast<int>(a.size(lane->arg(0))));
+        form.stage(m.node, over, {first, count}, static_cast<int>(a.size(lane->arg(0))));
+        return;
     }
-    return 0;
 }
 
 // Copies the operand that has these rows to the thread's scratch, a step of the reduction after the
@@ -255,7 +249,7 @@ Ref copy_rows(Form& form, const Analysis& a, std::int64_t rows, std::uint64_t tr
         // Steps a power of two apart would fall into few sets of the cache.
         const std::int64_t padding =
             kLineBytes / static_cast<std::int64_t>(size_of(m.node->dtype()));
-        form.reserve(form.stage(m.node, over, {}, padding), {});
+        form.stage(m.node, over, {}, padding);
         return form.rename_in_copy(a.range[rows]);
     }
     return nullptr;
@@ -264,7 +258,7 @@ Ref copy_rows(Form& form, const Analysis& a, std::int64_t rows, std::uint64_t tr
 // The copy goes through `rows` in vectors.
 void along_lanes(Form& form, Ref rows, Ref lane) {
     const Form::Halves halves = form.split(rows, lane->src(0)->arg(0), Role::Serial, Role::Loop);
-    form.set_sink(substitute_free(form.arena(), form.sink(), halves.inner, lane));
+    form.let(halves.inner, lane);
 }
 
 // The values below `root` that are computed in its own pass: not those of reductions, which come
@@ -348,15 +342,54 @@ std::vector<Ref> first_passes(const Form& form, Ref lane, Ref value) {
     return first;
 }
 
+// The memory of `streamed` whose rows do not begin where lines do, if the plan goes through them
+// one by one and in vectors that fill a line; -1 if there is none. Rows begin at a line's begin
+// then, in front of their first element, since only whole lines go past the caches.
+std::int64_t lined_memory(const Analysis& a, const Plan& plan, std::span<const Streamed> streamed) {
+    const std::int64_t v = plan.vector;
+    if (v < 0 || !plan.unrolled.empty() || plan.staged_for != 0 || plan.copied_rows >= 0 ||
+        plan.contraction || plan.squares || plan.trips || a.ordered != 0 ||
+        !a.range[v]->src(0)->is(Op::Const) ||
+        std::ranges::any_of(
+            a.reductions, [](const Reducing& r) { return !r.node->is(Op::Reduce); }))
+        return -1;
+    const bool all = ir::env::number("STREAM") == 2;
+    const std::int64_t step = std::int64_t{plan.vectors} * plan.lanes;
+    if (a.size(v) < (all ? step : kLinedTrips * step)) return -1;
+    // Blocks of the row must be a loop, not trips that threads share.
+    if (!all && has(a.outer, v) && a.volume(a.outer & ~range_bit(a.range[v])) < kEnoughTrips)
+        return -1;
+    for (const MemoryAccess& m : a.accesses) {
+        if (!m.is_store || m.general != 0 || m.stride[v] != 1) continue;
+        const std::int64_t slot = m.node->src(0)->arg(0);
+        const auto bytes = static_cast<std::int64_t>(size_of(m.node->src(2)->dtype()));
+        if (plan.lanes * bytes != kLineBytes ||
+            std::ranges::none_of(
+                streamed, [&](const Streamed& s) { return s.slot == slot && s.size == nullptr; }))
+            continue;
+        // Where a row's line begins must be one place for all of its passes.
+        std::int64_t apart = ir::affine(m.node->src(1)).constant;
+        bool fixed = true;
+        for (std::int64_t n : a.numbers) {
+            if (n == v) continue;
+            apart = std::gcd(apart, m.stride[n]);
+            fixed = fixed && (m.stride[n] == 0 || !has(a.closed, n));
+        }
+        if (fixed && apart * bytes % kLineBytes != 0) return slot;
+    }
+    return -1;
+}
+
 }  // namespace
 
-Placed apply(Form& form, const Plan& plan) {
-    const Analysis before = analyse(form.sink());
+Placed apply(Form& form, const Analysis& before, const Plan& plan) {
     std::vector<Ref> parallel, blocks, tiles, within_blocks, within;
     // Of a tile of dot products, the blocks of the longer operand run outermost: it is gone through
     // once.
     const bool dots = plan.contraction && has(before.closed, plan.vector);
     Ref lane = nullptr, vectors = nullptr, outer_block = nullptr, copied = nullptr;
+    const std::vector<Streamed> streamed = large_results(before, plan.contraction);
+    const std::int64_t lined = lined_memory(before, plan, streamed);
     if (plan.copied_rows >= 0) copied = copy_rows(form, before, plan.copied_rows, trips_mask(plan));
     for (std::int64_t n : before.numbers) {
         const Ref r = before.range[n];
@@ -367,9 +400,10 @@ Placed apply(Form& form, const Plan& plan) {
         const auto unrolled =
             std::ranges::find_if(plan.unrolled, [&](const auto& u) { return u.range == n; });
         if (n == plan.vector) {
-            const Form::Halves halves =
-                form.split(r, std::int64_t{plan.vectors} * plan.lanes, role, Role::Loop,
-                           plan.lined < 0 ? nullptr : into_line(form, plan.lined, r));
+            const std::int64_t step = std::int64_t{plan.vectors} * plan.lanes;
+            const Role inner = plan.vectors > 1 ? Role::Loop : Role::Vector;
+            const Form::Halves halves = lined < 0 ? form.split(r, step, role, inner)
+                                                  : form.split_lined(r, step, role, inner, lined);
             outer_block = halves.outer;
             if (halves.outer != nullptr && outer)
                 (plan.contraction ? blocks : parallel).push_back(halves.outer);
@@ -381,7 +415,7 @@ Placed apply(Form& form, const Plan& plan) {
                 vectors = parts.outer;
                 lane = parts.inner;
             } else {
-                lane = form.bind(halves.inner, Role::Vector);
+                lane = halves.inner;
             }
         } else if (unrolled != plan.unrolled.end()) {
             Form::Halves halves = form.split(r, unrolled->by, role, Role::Unroll);
@@ -408,8 +442,7 @@ Placed apply(Form& form, const Plan& plan) {
         }
     }
     Placed result;
-    if (copied != nullptr) result.thread_bytes = form.reserved_bytes();
-    if (plan.staged_for != 0) result.thread_bytes = stage(form, lane, vectors, plan.squares);
+    if (plan.staged_for != 0) stage(form, lane, vectors, plan.squares);
     if (copied != nullptr) along_lanes(form, copied, lane);
     // Passes over the rows, one row at a time: what they share is kept near.
     if (plan.unrolled.empty() && plan.vector >= 0 && has(before.closed, plan.vector)) {
@@ -421,11 +454,16 @@ Placed apply(Form& form, const Plan& plan) {
         over.push_back(lane);
         const Ref shared =
             steps == row ? value_to_stage(form, lane, over, row * sizeof(float), within) : nullptr;
-        if (shared != nullptr) {
-            result.thread_bytes = form.stage(shared, over, first_passes(form, lane, shared));
-        }
+        if (shared != nullptr) form.stage(shared, over, first_passes(form, lane, shared));
     }
     form.expand_unrolled(vectors);
+    // What has one step alone may be gone.
+    const Ref sink = form.sink();
+    std::uint64_t there = 0;
+    for (Ref n : ir::toposort(std::span(&sink, 1)))
+        if (n->is(Op::Range)) there |= range_bit(n);
+    for (std::vector<Ref>* some : {&parallel, &blocks, &tiles, &within, &within_blocks})
+        std::erase_if(*some, [&](Ref r) { return (there & range_bit(r)) == 0; });
 
     std::ranges::stable_sort(tiles, std::ranges::greater(),
                              [](Ref r) { return r->src(0)->arg(0); });
@@ -450,24 +488,13 @@ Placed apply(Form& form, const Plan& plan) {
         within.insert(within.begin(), within_blocks.begin(), within_blocks.end());
         for (Ref r : within) result.order.push_back(r->arg(0));
     }
-    // Serial ranges by the longest stride that memory is walked with; ordered ones innermost among
-    // equals.
-    const Analysis after = analyse(form.sink());
-    std::vector<std::pair<std::array<std::int64_t, 3>, std::int64_t>> serial;
-    std::uint64_t masked = 0;
-    for (const MemoryAccess& m : after.accesses)
-        if (!m.is_store) masked |= m.node->src(2)->ranges();
-    for (std::int64_t n : after.numbers) {
-        if (ir::role_of(after.range[n]) != Role::Serial ||
-            std::ranges::find(result.order, n) != result.order.end())
-            continue;
-        std::int64_t longest = 0;
-        for (const MemoryAccess& m : after.accesses)
-            longest = std::max(longest, std::abs(m.stride[n]));
-        serial.push_back({{has(after.ordered, n), !has(masked, n), -longest}, n});
-    }
-    std::ranges::stable_sort(serial);
-    for (const auto& [key, n] : serial) result.order.push_back(n);
+    order_serial(form, result);
+    result.squares = plan.squares;
+    result.lanes = plan.vector < 0 ? 1 : plan.lanes;
+    result.streamed = streamed;
+    result.prefetch = !before.reductions.empty();
+    result.far = read_far(before);
+    record(form, result);
     return result;
 }
 

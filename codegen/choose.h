@@ -7,14 +7,14 @@
 #include <sinter/codegen/codegen.h>
 
 #include "analysis.h"
-#include "transform.h"
+#include "place.h"
 
 namespace sinter::codegen {
 
-/// What is done to one phase of a kernel; by range number, -1 for none.
 /// Trips that are enough for all threads: fewer, longer ones compute less again.
 inline constexpr double kEnoughTrips = 256;
 
+/// What is done to one phase of a kernel; by range number, -1 for none.
 struct Plan {
     std::int64_t vector = -1;
     int lanes = 1;
@@ -37,8 +37,6 @@ struct Plan {
     /// If not -1: the other operand, which has these rows and takes long strides along the
     /// reduction, is copied there as well, for all rows of a trip.
     std::int64_t copied_rows = -1;
-    /// If not -1: memory of which the vectors begin lines, however its rows lie.
-    std::int64_t lined = -1;
     bool squares = false;      ///< memory that is read across its rows is transposed in registers
     bool contraction = false;  ///< operands are reused: the vector range's blocks run outermost
     /// If there: the ranges that run in parallel, and nothing else does.
@@ -49,6 +47,10 @@ struct Plan {
 /// Integers that are only computed, positions and labels, may take several registers.
 int vector_lanes(const Analysis& analysis, std::int64_t v, const Target& target);
 
+/// Whether v may run in vectors of so many lanes: not where its order matters, but for running sums
+/// and extremes of memory that lies side by side.
+bool may_be_vector(const Analysis& analysis, std::int64_t v, int lanes);
+
 /// The ranges of plan.trips.
 std::uint64_t trips_mask(const Plan& plan);
 
@@ -57,14 +59,8 @@ std::uint64_t trips_mask(const Plan& plan);
 Plan choose(const Analysis& analysis, const Target& target,
             std::optional<std::vector<Ref>> trips = {}, bool copies = false);
 
-struct Placed {
-    std::vector<std::int64_t> order;  ///< range numbers, outermost first
-    std::vector<Ref> parallel;        ///< outermost first
-    std::int64_t thread_bytes = 0;
-};
-
-/// Applies the plan: ranges get their roles, unrolled ones are expanded. Serial ranges are ordered
-/// by stride, the longest outermost.
-Placed apply(Form& form, const Plan& plan);
+/// Applies the plan to the kernel of this analysis: ranges get their roles, unrolled ones are
+/// expanded.
+Placed apply(Form& form, const Analysis& before, const Plan& plan);
 
 }  // namespace sinter::codegen

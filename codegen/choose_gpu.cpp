@@ -5,8 +5,6 @@
 #include <cmath>
 #include <optional>
 
-#include <sinter/ir/simplify.h>
-
 #include "order.h"
 
 namespace sinter::codegen {
@@ -172,21 +170,6 @@ std::optional<Shared> choose_shared(const Analysis& a) {
     return best;
 }
 
-// Serial ranges by the longest stride that memory is walked with.
-void order_serial(const Form& form, Placed& placed) {
-    const Analysis after = analyse(form.sink());
-    std::vector<std::pair<std::array<std::int64_t, 2>, std::int64_t>> serial;
-    for (std::int64_t n : after.numbers) {
-        if (ir::role_of(after.range[n]) != Role::Serial) continue;
-        std::int64_t longest = 0;
-        for (const MemoryAccess& m : after.accesses)
-            longest = std::max(longest, std::abs(m.stride[n]));
-        serial.push_back({{has(after.ordered, n) ? 1 : 0, -longest}, n});
-    }
-    std::ranges::stable_sort(serial);
-    for (const auto& [key, n] : serial) placed.order.push_back(n);
-}
-
 Placed share_tiles(Form& form, const Analysis& before, const Shared& tiles) {
     Placed result;
     for (std::int64_t n : before.numbers)
@@ -211,15 +194,15 @@ Placed share_tiles(Form& form, const Analysis& before, const Shared& tiles) {
     for (std::size_t l : split.reductions[0].loads) loads.push_back(split.accesses[l].node);
     for (Ref load : loads) {
         const Side& mine = (load->ranges() & range_bit(rows.row)) != 0 ? rows : columns;
-        result.thread_bytes = form.share(load, {mine.row, mine.copy, steps.inner}, lane);
+        form.share(load, {mine.row, mine.copy, steps.inner}, lane);
     }
     form.join(rows.row, columns.row, lane);
-    form.set_sink(ir::simplify(form.arena(), form.sink()));
     form.expand_unrolled();
     for (Ref r : result.parallel) result.order.push_back(r->arg(0));
     // The blocks of steps outside the steps of a block.
     if (steps.outer != nullptr) result.order.push_back(steps.outer->arg(0));
     result.order.push_back(steps.inner->arg(0));
+    record(form, result);
     return result;
 }
 
@@ -275,6 +258,7 @@ Placed schedule_for_gpu(Form& form, bool plain) {
         result.order.push_back(t.range->arg(0));
     }
     order_serial(form, result);
+    record(form, result);
     return result;
 }
 

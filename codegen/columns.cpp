@@ -87,7 +87,7 @@ bool reads_near_beyond(Ref root, Ref condition) {
     return false;
 }
 
-struct Step {
+struct ChainStep {
     Ref store;
     std::vector<Ref> nodes;
     Ref column;
@@ -108,11 +108,11 @@ std::optional<std::int64_t> reach(Ref condition, Ref column, Ref row) {
 std::optional<Triangle> find_triangle(Ref sink) {
     std::uint64_t rows = ~std::uint64_t{0};
     for (Ref s : sink->src()) rows &= s->ranges();
-    std::vector<Step> steps;
+    std::vector<ChainStep> steps;
     Ref row = nullptr;
     std::int64_t row_stride = 0;
     for (Ref s : sink->src()) {
-        Step step{s, ir::toposort(std::span(&s, 1)), nullptr, {}};
+        ChainStep step{s, ir::toposort(std::span(&s, 1)), nullptr, {}};
         step.column = column_of(step.nodes, rows);
         if (step.column == nullptr) return std::nullopt;
         if (!steps.empty() && step.column->src(0) != steps[0].column->src(0)) return std::nullopt;
@@ -144,7 +144,7 @@ std::optional<Triangle> find_triangle(Ref sink) {
 
     // Those before it make what it reads where the mask holds, and nobody else reads that.
     for (std::size_t s = 0; s < steps.size(); ++s) {
-        const Step& step = steps[s];
+        const ChainStep& step = steps[s];
         if (s < masking && (!step.reads.empty() || !ir::is_near(step.store->src(0))))
             return std::nullopt;
         if (s > masking)
@@ -156,7 +156,7 @@ std::optional<Triangle> find_triangle(Ref sink) {
     // From there on all is 0 beyond, and sums are not changed by it.
     std::set<std::int64_t> zero_slots;
     for (std::size_t s = masking; s < steps.size(); ++s) {
-        const Step& step = steps[s];
+        const ChainStep& step = steps[s];
         const Beyond known(s == masking ? condition : nullptr, zero_slots);
         for (Ref n : step.nodes) {
             if (!n->is(Op::Reduce) && !n->is(Op::Accumulate)) continue;

@@ -19,6 +19,12 @@ constexpr std::size_t kLeastRows = 4;          // fewer are written an element a
 constexpr std::int64_t kFarBytes = 4096, kLeastFar = 512, kShareOfRun = 4, kMostCopies = 8;
 constexpr std::int64_t kLeastPart = 16;  // bytes of the smallest vector that may go past the caches
 
+// Bytes that a Load or Store of the thread's scratch may touch: [first, second).
+std::pair<std::int64_t, std::int64_t> scratch_bytes(Ref access) {
+    const auto bytes = static_cast<std::int64_t>(size_of(access->src(0)->dtype()));
+    return {access->src(1)->vmin() * bytes, (access->src(1)->vmax() + 1) * bytes};
+}
+
 }  // namespace
 
 Emitter::Emitter(Arena& arena, bool fma) : arena_(arena), fma_(fma) {
@@ -515,7 +521,26 @@ void Emitter::prefetch_far(Ref load, const Inst& inst, std::size_t depth) {
     }
 }
 
-void Emitter::scratch_is_filled() {
+void Emitter::scratch_is_filled(std::span<const Ref> stores) {
+    // Trips that are code of their own fill the same places one after the other.
+    const auto refilled = [&](Ref load) {
+        const auto [begin, end] = scratch_bytes(load);
+        return std::ranges::any_of(stores, [&, begin = begin, end = end](Ref s) {
+            const auto [first, last] = scratch_bytes(s);
+            return begin < last && first < end;
+        });
+    };
+    for (Level& level : levels_) {
+        RefMap<char> stale;
+        for (Ref n : ir::toposort(level.made))
+            if ((n->is(Op::Load) && n->src(0)->arg(0) == kThreadSlot && refilled(n)) ||
+                std::ranges::any_of(n->src(), [&](Ref s) { return stale.contains(s); }))
+                stale[n] = 1;
+        std::erase_if(level.made, [&](Ref n) {
+            if (stale.contains(n)) known_.find(n)->valid = false;
+            return stale.contains(n);
+        });
+    }
     scratch_depth_ = levels_.size() - 1;
     push(Inst{Code::Barrier}, scratch_depth_);
 }

@@ -70,8 +70,9 @@ public:
     /// Those of `stores` that write neighbours, by lanes that lie apart, are transposed and written
     /// by rows. Gives which they were.
     std::vector<bool> store_transposed(std::span<const Ref> stores);
-    /// The thread's scratch has been filled here: what reads it stays in this scope.
-    void scratch_is_filled();
+    /// The thread's scratch has been filled by these stores: what reads it stays in this scope, and
+    /// what was read there before is forgotten.
+    void scratch_is_filled(std::span<const Ref> stores);
     /// What was in the thread's scratch before has been read.
     void scratch_is_free();
     /// Makes what `store` will write, so that nothing is read after other stores have been made.

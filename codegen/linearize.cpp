@@ -57,6 +57,7 @@ public:
           emit_(arena, options.fma),
           parallel_(parallel.begin(), parallel.end()),
           teams_(options.teams),
+          prefetch_(options.prefetch),
           squares_(options.squares) {
         for (const Limit& l : options.limits) limit_[l.range] = l.trips;
         emit_.function().symbol = symbol;
@@ -411,6 +412,11 @@ private:
         return found;
     }
 
+    static std::vector<Ref> stores_of(const std::vector<Work>& works) {
+        std::vector<Ref> stores;
+        for (const Work& w : works) stores.push_back(w.store);
+        return stores;
+    }
     static bool is_kept(const Work& w) {
         return w.store != nullptr && w.store->src(0)->arg(0) == kThreadSlot;
     }
@@ -446,18 +452,20 @@ private:
                 if (others != works.begin() && others != rest.begin()) {
                     std::vector<Work> after(others, works.end());
                     works.erase(others, works.end());
+                    const std::vector<Ref> filled = stores_of(works);
                     emit_.scratch_is_free();
                     process(std::move(works));
-                    emit_.scratch_is_filled();
+                    emit_.scratch_is_filled(filled);
                     return process(std::move(after));
                 }
             }
             std::vector<Work> after(rest.begin(), rest.end());
             works.erase(rest.begin(), rest.end());
+            const std::vector<Ref> filled = stores_of(works);
             emit_.scratch_is_free();
             const std::vector<Ref> companions = computing(works, after);
             process(std::move(works), companions);
-            emit_.scratch_is_filled();
+            emit_.scratch_is_filled(filled);
             return process(std::move(after));
         }
         std::vector<Ref> roots;
@@ -507,7 +515,7 @@ private:
         const bool fetches = passes && emit_.fetch_far(false);
         for (std::size_t i = 0; i < levels.size(); ++i) {
             // The second pass over a row finds it near: there is time to fetch the next one.
-            if (i != 1 || teams_ || row_ == nullptr) {
+            if (i != 1 || !prefetch_ || row_ == nullptr) {
                 run_level(levels[i], started);
                 continue;
             }
@@ -911,7 +919,7 @@ private:
     std::uint64_t ordered_ = 0;  // walked in order, by a scan or a store that combines
     std::uint64_t closed_ = 0;   // by any reduction
     bool overwrites_ = false;    // several memories are written
-    bool teams_, squares_;
+    bool teams_, prefetch_, squares_;
     bool last_trips_ = false;  // code is made for the last trip of a ragged range
     Ref row_ = nullptr;        // the innermost range that is open
     Ref limit_[64] = {};       // trips of ranges that end early

@@ -22,7 +22,8 @@ struct LinearizeOptions {
     bool spans = false;                  ///< see Emitter::read_spans
     bool squares = false;                ///< loads whose lanes lie apart come in squares
     std::vector<Limit> limits = {};
-    bool teams = false;  ///< what is kept may be kept anew for each step of a reduction
+    bool teams = false;     ///< what is kept may be kept anew for each step of a reduction
+    bool prefetch = false;  ///< the second pass over a row fetches the next one
 };
 
 /// The function for the stores of `sink`, whose ranges are Parallel, Serial or Vector (at most

@@ -1,8 +1,5 @@
 #include <algorithm>
-#include <cmath>
 #include <functional>
-#include <map>
-#include <numeric>
 #include <optional>
 #include <tuple>
 
@@ -10,6 +7,7 @@
 #include <sinter/codegen/decompose.h>
 #include <sinter/ir/affine.h>
 #include <sinter/ir/env.h>
+#include <sinter/ir/error.h>
 #include <sinter/ir/simplify.h>
 #include <sinter/ir/spec.h>
 
@@ -24,6 +22,8 @@
 #include "masks.h"
 #include "order.h"
 #include "phases.h"
+#include "random_schedule.h"
+#include "replay.h"
 
 namespace sinter::codegen {
 namespace {
@@ -32,16 +32,6 @@ using ir::ReduceKind;
 
 constexpr double kSortOps = 100;          // of an element of an Order, as vectors count
 constexpr double kNanosecondsAnOp = 0.2;  // of an instruction in the middle of others
-// Results of this size are not read again from the caches: a share of the last one that threads and
-// neighbours leave.
-constexpr double kStreamBytes = 32 << 20;
-// Nor are smaller ones of a kernel that goes through so much memory in all.
-// Memory that is fetched ahead of walks: so large, read so often at most, with so many ops for each
-// of its elements; what a load of every second element and a maximum (with its NaN) count for.
-constexpr double kFarBytes = 1 << 20, kFarReads = 4, kFarWork = 8;
-constexpr double kShuffledOps = 3, kExtremeOps = 3;
-constexpr double kStreamPart = 8 << 20, kStreamAll = 48 << 20;
-constexpr std::int64_t kLinedTrips = 8;  // of a row whose first and last vectors are code apart
 
 Ref combine_node(Arena& a, ReduceKind kind, Ref old, Ref value) {
     switch (kind) {
@@ -148,146 +138,10 @@ void divide_ranges(Form& form) {
         }
         return {nullptr, 0};
     };
-    for (auto [r, by] = divided(); r != nullptr; std::tie(r, by) = divided()) {
-        form.split(r, by, ir::role_of(r), ir::role_of(r));
-        form.set_sink(ir::simplify(form.arena(), form.sink()));
-    }
+    for (auto [r, by] = divided(); r != nullptr; std::tie(r, by) = divided()) form.divide(r, by);
 }
 
-// Bytes of the memory that a kernel goes through, each once.
-double footprint(const Analysis& a) {
-    std::map<std::int64_t, double> bytes;  // by slot
-    for (const MemoryAccess& m : a.accesses) {
-        double steps = a.volume(a.ranges_of(m)), span = 1;
-        for (std::int64_t n : a.numbers)
-            span += static_cast<double>(std::abs(m.stride[n])) * static_cast<double>(a.size(n) - 1);
-        if (m.general == 0) steps = std::min(steps, span);
-        const DType dtype = m.is_store ? m.node->src(2)->dtype() : m.node->dtype();
-        double& most = bytes[m.node->src(0)->arg(0)];
-        most = std::max(most, steps * static_cast<double>(size_of(dtype)));
-    }
-    double all = 0;
-    for (const auto& [slot, most] : bytes)
-        if (slot >= 0) all += most;
-    return all;
-}
-
-// Memory that is read about once, and is more than the near caches hold, if what is done with it
-// takes so long that the machine does not come to the next page while it waits for this one.
-std::vector<std::int64_t> read_far(const Analysis& a) {
-    std::map<std::int64_t, double> elements;  // by slot
-    double work = a.value_work;
-    for (Ref n : ir::toposort(a.stores))
-        if (n->is(Op::Fma)) work += a.volume(n->ranges());
-    for (const MemoryAccess& m : a.accesses) {
-        const Ref memory = m.node->src(0);
-        if (m.is_store || memory->arg(0) < 0 || ir::is_near(memory) || m.general != 0) continue;
-        double span = 1;
-        bool variable = false, shuffled = false;
-        for (std::int64_t n : a.numbers) {
-            const std::int64_t stride = std::abs(m.stride[n]);
-            span += static_cast<double>(stride) * static_cast<double>(a.size(n) - 1);
-            variable = variable || (stride != 0 && !a.range[n]->src(0)->is(Op::Const));
-            shuffled = shuffled || (stride == 2 && has(a.outer, n));
-        }
-        const double volume = a.volume(m.region);
-        work += (shuffled ? kShuffledOps : 1) * volume;
-        const double bytes = span * static_cast<double>(size_of(m.node->dtype()));
-        if ((bytes >= kFarBytes || variable) && volume <= kFarReads * span)
-            elements[memory->arg(0)] = std::max(elements[memory->arg(0)], span);
-    }
-    for (const Reducing& r : a.reductions) {
-        const auto kind = static_cast<ReduceKind>(r.node->arg(0));
-        const bool extreme =
-            r.node->is(Op::Reduce) && (kind == ReduceKind::Max || kind == ReduceKind::Min);
-        work += (extreme ? kExtremeOps : 1) * r.volume;
-    }
-    double all = 0;
-    std::vector<std::int64_t> slots;
-    for (const auto& [slot, count] : elements) {
-        all += count;
-        slots.push_back(slot);
-    }
-    if (work < kFarWork * all) slots.clear();
-    return slots;
-}
-
-// Memory that is written and not read, and is so large that nothing of it would be in the caches
-// when it is read again.
-std::vector<Streamed> streamed(const Analysis& a, bool contraction) {
-    std::vector<Streamed> result;
-    const std::int64_t mode = ir::env::number("STREAM");
-    if (mode == 0) return result;
-    const double least = mode == 2 ? 0 : kStreamBytes, all = contraction ? INFINITY : kStreamAll,
-                 in_all = footprint(a);
-    for (const MemoryAccess& m : a.accesses) {
-        const std::int64_t slot = m.node->src(0)->arg(0);
-        const bool plain = m.is_store && slot >= 0 && m.node->src().size() == 4;
-        if (!plain || std::ranges::any_of(a.accesses, [&](const MemoryAccess& other) {
-                return !other.is_store && other.node->src(0) == m.node->src(0);
-            }))
-            continue;
-        const double bytes = static_cast<double>(size_of(m.node->src(2)->dtype()));
-        Streamed s{slot, a.numbers.size() == 1};
-        double elements = 1;
-        for (std::int64_t n : a.numbers) {
-            if ((m.region >> n & 1) == 0) continue;
-            const Ref size = a.range[n]->src(0);
-            if (size->is(Op::Const))
-                elements *= static_cast<double>(size->arg(0));
-            else
-                s.size = size;
-        }
-        if (s.size != nullptr)
-            s.least = static_cast<std::int64_t>(
-                std::min(least / bytes / elements, all / (in_all / Analysis::kNominal)));
-        if (s.size != nullptr || elements * bytes >= least ||
-            (elements * bytes >= kStreamPart && in_all >= all))
-            result.push_back(s);
-    }
-    return result;
-}
-
-// The memory of `streamed` whose rows do not begin where lines do, if the plan goes through them
-// one by one and in vectors that fill a line; -1 if there is none. Rows begin at a line's begin
-// then, in front of their first element, since only whole lines go past the caches.
-std::int64_t lined_memory(const Analysis& a, const Plan& plan, std::span<const Streamed> streamed) {
-    const std::int64_t v = plan.vector;
-    if (v < 0 || !plan.unrolled.empty() || plan.staged_for != 0 || plan.copied_rows >= 0 ||
-        plan.contraction || plan.squares || plan.trips || a.ordered != 0 ||
-        !a.range[v]->src(0)->is(Op::Const) ||
-        std::ranges::any_of(
-            a.reductions, [](const Reducing& r) { return !r.node->is(Op::Reduce); }))
-        return -1;
-    const bool all = ir::env::number("STREAM") == 2;
-    const std::int64_t step = std::int64_t{plan.vectors} * plan.lanes;
-    if (a.size(v) < (all ? step : kLinedTrips * step)) return -1;
-    // Blocks of the row must be a loop, not trips that threads share.
-    if (!all && has(a.outer, v) && a.volume(a.outer & ~range_bit(a.range[v])) < kEnoughTrips)
-        return -1;
-    for (const MemoryAccess& m : a.accesses) {
-        if (!m.is_store || m.general != 0 || m.stride[v] != 1) continue;
-        const std::int64_t slot = m.node->src(0)->arg(0);
-        const auto bytes = static_cast<std::int64_t>(size_of(m.node->src(2)->dtype()));
-        if (plan.lanes * bytes != kLineBytes ||
-            std::ranges::none_of(
-                streamed, [&](const Streamed& s) { return s.slot == slot && s.size == nullptr; }))
-            continue;
-        // Where a row's line begins must be one place for all of its passes.
-        std::int64_t apart = ir::affine(m.node->src(1)).constant;
-        bool fixed = true;
-        for (std::int64_t n : a.numbers) {
-            if (n == v) continue;
-            apart = std::gcd(apart, m.stride[n]);
-            fixed = fixed && (m.stride[n] == 0 || !has(a.closed, n));
-        }
-        if (fixed && apart * bytes % kLineBytes != 0) return slot;
-    }
-    return -1;
-}
-
-Phase describe_phase(const Analysis& a, const Placed& placed, const std::string& symbol,
-                     int lanes) {
+Phase describe_phase(const Analysis& a, const Placed& placed, const std::string& symbol) {
     Phase phase;
     phase.symbol = symbol;
     for (Ref r : placed.parallel) {
@@ -308,65 +162,102 @@ Phase describe_phase(const Analysis& a, const Placed& placed, const std::string&
     const double trips = phase.trips_slot < 0 ? static_cast<double>(phase.trips)
                                               : static_cast<double>(Analysis::kNominal) /
                                                     static_cast<double>(phase.trips_step);
-    phase.trip_cost = work / trips * kNanosecondsAnOp / lanes;
+    phase.trip_cost = work / trips * kNanosecondsAnOp / placed.lanes;
     return phase;
 }
 
-// One function, and what it does.
-struct Lowered {
-    Function function;
-    Phase phase;
+// A kernel on its way to a program.
+struct Lowering {
+    const std::string& name;
+    const Target& target;
+    const Schedule* pinned;  // null: the cost model's
+    Random* random;          // not null: picked by it
+    bool plain;              // nothing is chosen
+    Program program = {};
+    std::vector<Function> functions = {};
+    std::vector<std::string> schedule = {};  // a line a part
+
+    bool gpu() const { return target.kind == Target::Kind::Cuda; }
 };
 
-Lowered linear(Form& form, const Placed& placed, const Analysis& analysis, const Plan& plan,
-               const std::string& symbol, const Target& target, Program& program,
-               std::vector<Limit> limits = {}) {
-    const bool gpu = target.kind == Target::Kind::Cuda;
+// A part that is ready for its function.
+struct Part {
+    Form form;
+    Analysis analysis;
+    Placed placed = {};
+};
+
+// `trips`, where given, run in parallel and nothing else does; with `copies`, an operand may be
+// copied for all rows of a trip.
+Part schedule_part(Lowering& l, Form form, const std::optional<std::vector<Ref>>& trips = {},
+                   bool copies = false) {
+    const Ref sink = form.sink();
+    Part part{std::move(form), analyse(sink)};
+    if (l.pinned != nullptr) {
+        const std::vector<std::vector<Step>>& parts = l.pinned->parts;
+        const std::size_t i = l.schedule.size();
+        part.placed = replay_part(part.form, i < parts.size() ? parts[i] : std::vector<Step>{},
+                                  l.target, trips);
+    } else if (l.random != nullptr) {
+        part.placed = random_part(part.form, l.target, trips, *l.random);
+    } else if (l.gpu()) {
+        part.placed = schedule_for_gpu(part.form, l.plain);
+    } else {
+        part.placed = apply(part.form, part.analysis,
+                            l.plain ? Plan{} : choose(part.analysis, l.target, trips, copies));
+    }
+    l.schedule.push_back(to_text(part.form.steps()));
+    return part;
+}
+
+// The function of a part, and what it does.
+Phase add_function(Lowering& l, Part& part, const std::string& symbol,
+                   std::vector<Limit> limits = {}) {
+    Form& form = part.form;
+    const Placed& placed = part.placed;
     ir::establishes(ir::Level::Scheduled, form.sink(), "the transformations");
-    std::int64_t thread_bytes = placed.thread_bytes;
-    const Ref sink = gpu ? place_orders(form.arena(), form.sink(), kSharedSlot,
-                                        program.shared_bytes, placed.parallel)
+    std::int64_t thread_bytes = form.reserved_bytes();
+    const Ref sink = l.gpu()
+                         ? place_orders(form.arena(), form.sink(), kSharedSlot,
+                                        l.program.shared_bytes, placed.parallel)
                          : place_orders(form.arena(), form.sink(), kThreadSlot, thread_bytes, {});
-    program.thread_bytes = std::max(program.thread_bytes, thread_bytes);
-    program.schedule += symbol + ": " + (form.log().empty() ? "as it is" : form.log()) + "\n";
-    return {
-        linearize(form.arena(), sink, placed.order, placed.parallel, symbol,
-                  {target.fma, gpu ? std::vector<Streamed>{} : streamed(analysis, plan.contraction),
-                   gpu ? std::vector<std::int64_t>{} : read_far(analysis), !gpu, plan.squares,
-                   std::move(limits), gpu}),
-        describe_phase(analysis, placed, symbol, plan.vector < 0 ? 1 : plan.lanes)};
+    l.program.thread_bytes = std::max(l.program.thread_bytes, thread_bytes);
+    l.functions.push_back(linearize(form.arena(), sink, placed.order, placed.parallel, symbol,
+                                    {.fma = l.target.fma,
+                                     .streamed = placed.streamed,
+                                     .far = placed.far,
+                                     .spans = !l.gpu(),
+                                     .squares = placed.squares,
+                                     .limits = std::move(limits),
+                                     .teams = l.gpu(),
+                                     .prefetch = placed.prefetch}));
+    return describe_phase(part.analysis, placed, symbol);
 }
 
 // Phases of a launch, one after the other.
-void lower_phases(Form& form, const std::string& name, const Target& target, bool plain,
-                  Program& program, std::vector<Function>& functions) {
-    const bool gpu = target.kind == Target::Kind::Cuda;
+void lower_phases(Lowering& l, Form& form, const std::optional<Step>& cut) {
     Phases phases{{form.sink()}, 0};
     if (has_near_memory(form.sink()))
         phases = chain_as_phases(form);
-    else if (!plain)
-        phases = split_long_reductions(form, gpu ? kGpuChunks : ChunkLimits{});
-    program.shared_bytes = phases.shared_bytes;
+    else if (cut)
+        phases = split_reductions(form, cut->operands[0], cut->operands[1]);
+    else if (!l.plain && l.pinned == nullptr && l.random == nullptr)
+        phases = split_long_reductions(form, l.gpu() ? kGpuChunks : ChunkLimits{});
+    l.program.shared_bytes = std::max(l.program.shared_bytes, phases.shared_bytes);
     for (Ref sink : phases.sinks) {
-        const std::string symbol = name + "_" + std::to_string(functions.size());
-        Form part(form.arena(), sink);
-        const Analysis analysis = analyse(sink);
-        Plan plan = plain || gpu ? Plan{} : choose(analysis, target);
-        plan.lined = lined_memory(analysis, plan, streamed(analysis, plan.contraction));
-        const Placed placed = gpu ? schedule_for_gpu(part, plain) : apply(part, plan);
-        Lowered lowered = linear(part, placed, analysis, plan, symbol, target, program);
-        if (gpu) {
-            const Team team = team_of(part.sink(), lowered.phase.trips, placed.thread_bytes);
-            lowered.phase.lanes = team.lanes;
-            lowered.phase.teams = team.per_block;
+        Part part = schedule_part(l, Form(form.arena(), sink));
+        Phase phase = add_function(l, part, l.name + "_" + std::to_string(l.functions.size()));
+        if (l.gpu()) {
+            const Team team = team_of(part.form.sink(), phase.trips, part.form.reserved_bytes());
+            phase.lanes = team.lanes;
+            phase.teams = team.per_block;
         }
-        functions.push_back(std::move(lowered.function));
-        program.phases.push_back(std::move(lowered.phase));
+        l.program.phases.push_back(std::move(phase));
     }
 }
 
 // A step of a trip: it runs once for each of its own ranges' trips, in turn.
-struct Step {
+struct TripStep {
     Ref sink;
     std::vector<Ref> trips;    // those of all steps, then its own
     std::int64_t repeats = 1;  // trips of its own
@@ -375,75 +266,173 @@ struct Step {
 };
 
 // Steps that follow one another in each trip, handing values on in near memory: one phase.
-using LimitSteps = std::function<void(std::vector<Step>&, std::span<const Ref> transformed)>;
-void lower_steps(Form& form, std::vector<Step> steps, std::int64_t near_bytes,
-                 const LimitSteps& limit, const std::string& name, const Target& target,
-                 Program& program, std::vector<Function>& functions) {
-    program.schedule += name + ": " + form.log() + "\n";
-    program.thread_bytes = near_bytes;
-    struct Part {
-        Form form;
-        Analysis analysis;
-        Plan plan;
-        Placed placed;
-    };
+using LimitSteps = std::function<void(std::vector<TripStep>&, std::span<const Ref> transformed)>;
+void lower_steps(Lowering& l, Form& form, std::vector<TripStep> steps, std::int64_t near_bytes,
+                 const LimitSteps& limit) {
+    l.program.thread_bytes = std::max(l.program.thread_bytes, near_bytes);
     std::vector<Part> parts;
     std::vector<Ref> transformed;
-    for (const Step& step : steps) {
-        Part part{Form(form.arena(), step.sink), analyse(step.sink), {}, {}};
-        part.form.reserve(near_bytes, step.trips);
-        part.plan = choose(part.analysis, target, step.trips, step.copies);
-        part.placed = apply(part.form, part.plan);
-        transformed.push_back(part.form.sink());
-        parts.push_back(std::move(part));
+    for (const TripStep& step : steps) {
+        Form own(form.arena(), step.sink);
+        own.reserve(near_bytes, step.trips);
+        parts.push_back(schedule_part(l, std::move(own), step.trips, step.copies));
+        transformed.push_back(parts.back().form.sink());
     }
     if (limit) limit(steps, transformed);
     Function all;
-    all.symbol = name + "_0";
+    all.symbol = l.name + "_0";
     Phase phase;
     for (std::size_t i = 0; i < parts.size(); ++i) {
         const std::string symbol = all.symbol + "_" + std::to_string(i);
-        Part& part = parts[i];
-        Step& step = steps[i];
+        TripStep& step = steps[i];
         if (!step.limits.empty())
-            part.form.note("r" + std::to_string(step.limits[0].range) + " up to the diagonal");
-        Lowered lowered = linear(part.form, part.placed, part.analysis, part.plan, symbol, target,
-                                 program, std::move(step.limits));
-        functions.push_back(std::move(lowered.function));
+            l.schedule[i] += " (r" + std::to_string(step.limits[0].range) + " up to the diagonal)";
+        const Phase mine = add_function(l, parts[i], symbol, std::move(step.limits));
         all.each_trip.push_back({symbol, step.repeats});
-        phase.trips = lowered.phase.trips / step.repeats;
-        phase.trip_cost += lowered.phase.trip_cost * static_cast<double>(step.repeats);
+        phase.trips = mine.trips / step.repeats;
+        phase.trip_cost += mine.trip_cost * static_cast<double>(step.repeats);
     }
     phase.symbol = all.symbol;
-    functions.push_back(std::move(all));
-    program.phases.push_back(std::move(phase));
+    l.functions.push_back(std::move(all));
+    l.program.phases.push_back(std::move(phase));
 }
 
 // Steps that a block of rows goes through.
-void lower_chain(Form& form, const std::optional<Triangle>& triangle, const std::string& name,
-                 const Target& target, Program& program, std::vector<Function>& functions) {
-    const ChainCut cut = cut_chain(form);
-    std::vector<Step> steps;
+void lower_chain(Lowering& l, Form& form, const std::optional<Triangle>& triangle,
+                 const std::optional<Step>& given) {
+    const ChainCut cut = cut_chain(form, given ? std::optional(given->operands[0]) : std::nullopt);
+    std::vector<TripStep> steps;
     for (Ref sink : cut.sinks) steps.push_back({sink, cut.trips});
     LimitSteps limit;
     if (triangle)
-        limit = [&](std::vector<Step>& all, std::span<const Ref> transformed) {
+        limit = [&](std::vector<TripStep>& all, std::span<const Ref> transformed) {
             auto limits = column_limits(form.arena(), cut, *triangle, transformed);
             for (std::size_t i = 0; i < all.size(); ++i) all[i].limits = std::move(limits[i]);
         };
-    lower_steps(form, std::move(steps), cut.near_bytes, limit, name, target, program, functions);
+    lower_steps(l, form, std::move(steps), cut.near_bytes, limit);
 }
 
 // A long sum, a block of its steps at a time.
-void lower_blocks(Form& form, const BlockCut& cut, const std::string& name, const Target& target,
-                  Program& program, std::vector<Function>& functions) {
-    std::vector<Step> steps{{cut.accumulate, cut.trips}, {cut.finish, cut.trips}};
+void lower_blocks(Lowering& l, Form& form, const BlockSizes& sizes) {
+    const BlockCut cut = cut_sum(form, sizes);
+    std::vector<TripStep> steps{{cut.accumulate, cut.trips}, {cut.finish, cut.trips}};
     steps[0].copies = true;
     for (Ref r : cut.blocks) {
         steps[0].trips.push_back(r);
         steps[0].repeats *= r->src(0)->arg(0);
     }
-    lower_steps(form, std::move(steps), cut.near_bytes, {}, name, target, program, functions);
+    lower_steps(l, form, std::move(steps), cut.near_bytes, {});
+}
+
+BlockSizes block_sizes(const Step& step) {
+    BlockSizes sizes;
+    std::span<const std::int64_t> rest = step.operands;
+    for (std::vector<BlockPart>* parts : {&sizes.trips, &sizes.blocks}) {
+        const auto count = static_cast<std::size_t>(rest[0]);
+        for (std::size_t i = 0; i < count; ++i)
+            parts->push_back({rest[1 + 2 * i], rest[2 + 2 * i]});
+        rest = rest.subspan(1 + 2 * count);
+    }
+    sizes.columns = rest[0];
+    return sizes;
+}
+
+void lower_as_cut(Lowering& l, Form& form, const std::optional<Triangle>& triangle,
+                  std::span<const Step> cuts) {
+    const bool chain = has_near_memory(form.sink()) && !l.gpu();
+    const Step* const cut = cuts.empty() ? nullptr : &cuts[0];
+    if (cut != nullptr && cut->kind != StepKind::Chunk &&
+        (l.gpu() || chain != (cut->kind == StepKind::Chain)))
+        throw ValueError("schedule: `" + to_text(*cut) + "`: the kernel is not of this kind");
+    const std::optional<Step> given = cut != nullptr ? std::optional(*cut) : std::nullopt;
+    if (chain) {
+        lower_chain(l, form, triangle, given);
+    } else if (cut != nullptr && cut->kind == StepKind::Sums) {
+        const ChunkedSum sums = cut_into_sums(form, {cut->operands[0], cut->operands[1]});
+        Form chunks(form.arena(), sums.parts);
+        lower_as_cut(l, chunks, triangle, cuts.subspan(1));
+        form.set_sink(sums.merged);
+        lower_phases(l, form, {});
+        l.program.shared_bytes = std::max(l.program.shared_bytes, sums.shared_bytes);
+    } else if (cut != nullptr && cut->kind == StepKind::Blocks) {
+        lower_blocks(l, form, block_sizes(*cut));
+    } else {
+        lower_phases(l, form, given);
+    }
+}
+
+// How the cost model cuts a kernel.
+std::vector<Step> choose_cuts(const Lowering& l, const Form& form) {
+    std::vector<Step> cuts;
+    const std::int64_t blocks = ir::env::number("BLOCKS");
+    if (l.plain || l.gpu() || blocks == 0 || has_near_memory(form.sink())) return cuts;
+    const auto append_blocks = [&](const Form& sum) {
+        const std::optional<BlockSizes> sizes = choose_blocks(sum, blocks == 2);
+        if (!sizes) return;
+        Step step{StepKind::Blocks, {}};
+        for (const std::vector<BlockPart>* parts : {&sizes->trips, &sizes->blocks}) {
+            step.operands.push_back(static_cast<std::int64_t>(parts->size()));
+            for (const BlockPart& p : *parts)
+                step.operands.insert(step.operands.end(), {p.range, p.size});
+        }
+        step.operands.push_back(sizes->columns);
+        cuts.push_back(std::move(step));
+    };
+    if (const std::optional<BlockPart> chunk = choose_chunks(form, blocks == 2)) {
+        cuts.push_back({StepKind::Sums, {chunk->range, chunk->size}});
+        Form whole = form;  // with the numbers that are taken
+        append_blocks(Form(form.arena(), cut_into_sums(whole, *chunk).parts));
+    } else {
+        append_blocks(form);
+    }
+    return cuts;
+}
+
+// How a kernel is cut, if at all; then its parts. Gives the steps of the kernel's own line.
+std::vector<Step> lower_cut(Lowering& l, Form& form, const std::optional<Triangle>& triangle) {
+    std::vector<Step> cuts;
+    if (l.pinned != nullptr) {
+        cuts = replay_kernel(form, l.pinned->kernel);
+    } else if (!l.plain) {
+        divide_ranges(form);
+        fuse_ranges(form);
+        if (l.random == nullptr)
+            cuts = choose_cuts(l, form);
+        else if (const auto cut = random_cut(form, has_near_memory(form.sink()), *l.random))
+            cuts = {*cut};
+    }
+    std::vector<Step> steps = form.steps();
+    const std::size_t before = steps.size();
+    try {
+        lower_as_cut(l, form, triangle, cuts);
+    } catch (const ValueError&) {
+        if (l.random == nullptr || cuts.empty() || form.steps().size() != before) throw;
+        cuts.clear();  // not possible, and nothing is done yet
+        lower_as_cut(l, form, triangle, cuts);
+    }
+    // What else the form has recorded is the cut as it was made.
+    if (cuts.empty()) return form.steps();
+    steps.insert(steps.end(), cuts.begin(), cuts.end());
+    return steps;
+}
+
+Program lower_scheduled(Arena& arena, Ref sink, const std::optional<Triangle>& triangle,
+                        const std::string& name, const Target& target, const Schedule* pinned) {
+    Form form(arena, sink);
+    const std::int64_t choice = ir::env::number("SCHEDULE");
+    Random random = random_for(static_cast<std::uint64_t>(choice), sink);
+    Lowering l{name, target, pinned, choice > 1 && pinned == nullptr ? &random : nullptr,
+               ir::env::flag("NOOPT")};
+    const std::vector<Step> steps = lower_cut(l, form, triangle);
+    if (pinned != nullptr && pinned->parts.size() > l.schedule.size())
+        throw ValueError("schedule: it has " + std::to_string(pinned->parts.size()) +
+                         " parts, the kernel " + std::to_string(l.schedule.size()));
+    if (!steps.empty()) l.program.schedule = "kernel: " + to_text(steps) + "\n";
+    for (std::size_t i = 0; i < l.schedule.size(); ++i)
+        l.program.schedule += "part " + std::to_string(i) + ": " + l.schedule[i] + "\n";
+    l.program.source = l.gpu() ? render_cuda(l.functions, l.program.phases, l.program.thread_bytes)
+                               : render_llvm(l.functions, target);
+    return std::move(l.program);
 }
 
 }  // namespace
@@ -454,7 +443,7 @@ std::string Target::key() const {
            (fma ? "fma " : "") + (native_f16 ? "f16 " : "") + (native_bf16 ? "bf16" : "");
 }
 
-Program lower(Ref sink, const std::string& name, const Target& target) {
+Program lower(Ref sink, const std::string& name, const Target& target, const Schedule* pinned) {
     ir::establishes(ir::Level::Kernel, sink, "scheduling");
     Arena arena;
     sink = spell_out_combining(arena, sink);
@@ -464,37 +453,14 @@ Program lower(Ref sink, const std::string& name, const Target& target) {
     const std::optional<Triangle> triangle =
         has_near_memory(sink) ? find_triangle(sink) : std::nullopt;
     sink = decompose(arena, sink, target);
-    Form form(arena, sink);
-    const std::int64_t blocks = ir::env::number("BLOCKS");
-    const bool plain = ir::env::flag("NOOPT"), gpu = target.kind == Target::Kind::Cuda;
-    if (!plain) {
-        divide_ranges(form);
-        fuse_ranges(form);
-    }
-    Program program;
-    std::vector<Function> functions;
-    std::int64_t shared_bytes = 0;
-    if (!has_near_memory(form.sink()) && !plain && !gpu && blocks != 0) {
-        if (const std::optional<ChunkedSum> chunks = chunk_long_sum(form, blocks == 2)) {
-            Form parts(arena, chunks->parts);
-            if (const std::optional<BlockCut> cut = cut_long_sum(parts, blocks == 2))
-                lower_blocks(parts, *cut, name, target, program, functions);
-            else
-                lower_phases(parts, name, target, plain, program, functions);
-            form.set_sink(chunks->merged);
-            shared_bytes = chunks->shared_bytes;
-        }
-    }
-    if (has_near_memory(form.sink()) && !gpu)
-        lower_chain(form, triangle, name, target, program, functions);
-    else if (const std::optional<BlockCut> cut =
-                 plain || gpu || blocks == 0 ? std::nullopt : cut_long_sum(form, blocks == 2))
-        lower_blocks(form, *cut, name, target, program, functions);
-    else
-        lower_phases(form, name, target, plain, program, functions);
-    program.shared_bytes = std::max(program.shared_bytes, shared_bytes);
-    program.source = gpu ? render_cuda(functions, program.phases, program.thread_bytes)
-                         : render_llvm(functions, target);
+    Program program = lower_scheduled(arena, sink, triangle, name, target, pinned);
+    if (pinned != nullptr || ir::env::number("SCHEDULE") == 0) return program;
+    const Schedule schedule = Schedule::parse(program.schedule);
+    const Program again = lower_scheduled(arena, sink, triangle, name, target, &schedule);
+    if (again.source != program.source)
+        throw InternalError("codegen: the schedule of " + name +
+                            ", done again, gives other code:\n" + program.schedule +
+                            again.schedule);
     return program;
 }
 

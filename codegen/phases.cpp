@@ -1,6 +1,9 @@
 #include "phases.h"
 
 #include <algorithm>
+#include <string>
+
+#include <sinter/ir/error.h>
 
 #include "analysis.h"
 
@@ -30,7 +33,7 @@ struct Cut {
     Ref merged;
 };
 
-Cut cut(Form& form, Ref node, Ref chunk, std::int64_t& shared_bytes) {
+Cut cut_one(Form& form, Ref node, Ref chunk, std::int64_t& shared_bytes) {
     Arena& a = form.arena();
     const std::size_t values = value_count(node);
     std::vector<Ref> src(node->src().begin(),
@@ -61,29 +64,11 @@ Cut cut(Form& form, Ref node, Ref chunk, std::int64_t& shared_bytes) {
     return result;
 }
 
-}  // namespace
-
-Phases split_long_reductions(Form& form, const ChunkLimits& limits) {
+Phases in_chunks(Form& form, Ref cut, std::int64_t step) {
     Phases phases;
-    const Analysis before = analyse(form.sink());
-    std::vector<const Reducing*> longs;
-    for (const Reducing& r : before.reductions)
-        if (r.scope == 0 && r.volume >= kSplitSteps) longs.push_back(&r);
-    const Ref c = longs.empty() || before.volume(before.outer) >= kFewTrips
-                      ? nullptr
-                      : range_to_cut(before, longs);
-    if (c == nullptr) {
-        phases.sinks.push_back(form.sink());
-        return phases;
-    }
-    const std::int64_t size = c->src(0)->arg(0);
-    const double rest = longs[0]->volume / static_cast<double>(size);
-    std::int64_t step =
-        std::max((size + limits.most - 1) / limits.most,
-                 static_cast<std::int64_t>(static_cast<double>(limits.steps) / rest));
-    if (step >= 64) step = (step + 63) / 64 * 64;
-    step = std::clamp<std::int64_t>(step, 1, size);
-    const Ref chunk = form.split(c, step, Role::Loop, Role::Reduce).outer;
+    form.record(StepKind::Chunk, {cut->arg(0), step});
+    const Form::Quiet one_step(form);
+    const Ref chunk = form.split(cut, step, Role::Loop, Role::Reduce).outer;
     if (chunk == nullptr) {
         phases.sinks.push_back(form.sink());
         return phases;
@@ -108,7 +93,7 @@ Phases split_long_reductions(Form& form, const ChunkLimits& limits) {
         RefMap<Ref> merged;
         std::vector<Ref> stores;
         for (Ref n : ready) {
-            Cut parts = cut(form, n, chunk, phases.shared_bytes);
+            Cut parts = cut_one(form, n, chunk, phases.shared_bytes);
             stores.insert(stores.end(), parts.stores.begin(), parts.stores.end());
             merged[n] = parts.merged;
         }
@@ -120,6 +105,39 @@ Phases split_long_reductions(Form& form, const ChunkLimits& limits) {
     }
     phases.sinks.push_back(form.sink());
     return phases;
+}
+
+}  // namespace
+
+Phases split_long_reductions(Form& form, const ChunkLimits& limits) {
+    const Analysis before = analyse(form.sink());
+    std::vector<const Reducing*> longs;
+    for (const Reducing& r : before.reductions)
+        if (r.scope == 0 && r.volume >= kSplitSteps) longs.push_back(&r);
+    const Ref c = longs.empty() || before.volume(before.outer) >= kFewTrips
+                      ? nullptr
+                      : range_to_cut(before, longs);
+    if (c == nullptr) return {{form.sink()}, 0};
+    const std::int64_t size = c->src(0)->arg(0);
+    const double rest = longs[0]->volume / static_cast<double>(size);
+    std::int64_t step =
+        std::max((size + limits.most - 1) / limits.most,
+                 static_cast<std::int64_t>(static_cast<double>(limits.steps) / rest));
+    if (step >= 64) step = (step + 63) / 64 * 64;
+    return in_chunks(form, c, std::clamp<std::int64_t>(step, 1, size));
+}
+
+Phases split_reductions(Form& form, std::int64_t cut, std::int64_t step) {
+    const Analysis before = analyse(form.sink());
+    const bool possible = step >= 1 && std::ranges::count(before.numbers, cut) != 0 &&
+                          !has(before.ordered, cut) && before.range[cut]->src(0)->is(Op::Const) &&
+                          std::ranges::any_of(before.reductions, [&](const Reducing& r) {
+                              return r.scope == 0 && has(r.closed, cut) && !r.node->is(Op::Order);
+                          });
+    if (!possible)
+        throw ValueError("schedule: no reduction of the whole over r" + std::to_string(cut) +
+                         " can be cut into chunks of " + std::to_string(step));
+    return in_chunks(form, before.range[cut], step);
 }
 
 }  // namespace sinter::codegen

@@ -26,6 +26,10 @@ struct ChunkLimits {
 /// do not either.
 Phases split_long_reductions(Form& form, const ChunkLimits& limits);
 
+/// The same for the range `cut` in chunks of `step`. Throws ValueError where no reduction of the
+/// whole runs over it, or in order.
+Phases split_reductions(Form& form, std::int64_t cut, std::int64_t step);
+
 inline constexpr double kSplitSteps = 1 << 15;
 inline constexpr double kFewTrips = 4;
 

@@ -14,10 +14,6 @@ constexpr std::int64_t kBorder = 16;  // bytes that what is kept begins at a mul
 
 std::int64_t size_of_range(Ref r) { return r->src(0)->arg(0); }
 
-std::string text(Ref r) {
-    return "r" + std::to_string(r->arg(0)) + "[" + std::to_string(size_of_range(r)) + "]";
-}
-
 std::int64_t stride_of(Ref index, Ref range) {
     for (const auto& [term, coefficient] : ir::affine(index).terms)
         if (term == range) return coefficient;
@@ -35,11 +31,17 @@ void Form::join(Ref outer, Ref inner, Ref into) {
         if (node == inner) return low;
         return make_folded(a, node, src);
     });
-    note("join " + text(outer) + " and " + text(inner) + " as " + text(into));
+    sink_ = ir::simplify(a, sink_);
+    record(StepKind::Join, {outer->arg(0), inner->arg(0), into->arg(0)});
 }
 
 std::int64_t Form::share(Ref load, const Tile& tile, Ref lane) {
     Arena& a = arena_;
+    std::vector<std::int64_t> operands;
+    append_value(operands, load);
+    for (Ref r : {tile.row, tile.copy, tile.step, lane}) operands.push_back(r->arg(0));
+    operands.push_back(size_of_range(lane));
+    record(StepKind::Share, std::move(operands));
     const std::int64_t rows = size_of_range(tile.row) * size_of_range(tile.copy),
                        steps = size_of_range(tile.step), lanes = size_of_range(lane);
     const std::int64_t by = rows * steps / lanes;
@@ -73,7 +75,6 @@ std::int64_t Form::share(Ref load, const Tile& tile, Ref lane) {
     stores.insert(stores.end(), rest->src().begin(), rest->src().end());
     sink_ = a.make(Op::Sink, DType::None, stores);
     scratch_ += (steps * pitch * bytes + kBorder - 1) / kBorder * kBorder;
-    note("share a tile of " + std::to_string(rows) + " by " + std::to_string(steps));
     return scratch_;
 }
 

@@ -1,7 +1,9 @@
 #include "transform.h"
 
 #include <algorithm>
+#include <utility>
 
+#include <sinter/ir/affine.h>
 #include <sinter/ir/error.h>
 #include <sinter/ir/simplify.h>
 
@@ -11,14 +13,28 @@ namespace {
 using ir::ReduceKind;
 using ir::Role;
 
-constexpr std::string_view kRoleNames[] = {"loop",   "reduce", "parallel",
-                                           "serial", "unroll", "vector"};
-
-std::string text(Ref range) {
-    const Ref size = range->src(0);
-    return "r" + std::to_string(range->arg(0)) + "[" +
-           (size->is(Op::Const) ? std::to_string(size->arg(0)) : "n") + "]";
+// A list of ranges, as an operand.
+void append(std::vector<std::int64_t>& operands, std::span<const Ref> ranges) {
+    operands.push_back(static_cast<std::int64_t>(ranges.size()));
+    for (Ref r : ranges) operands.push_back(r->arg(0));
 }
+
+constexpr std::int64_t kAlignment = 64;  // bytes: what is staged begins on a line
+
+// How many elements before a row of this memory, along r, its first line begins; null where nothing
+// is stored there.
+Ref into_line(Arena& a, Ref sink, std::int64_t slot, Ref r) {
+    for (Ref store : sink->src()) {
+        if (store->src(0)->arg(0) != slot) continue;
+        ir::Affine row = ir::affine(store->src(1));
+        std::erase_if(row.terms, [&](const auto& term) { return term.first == r; });
+        const auto bytes = static_cast<std::int64_t>(size_of(store->src(2)->dtype()));
+        return fold(a, Op::Mod, ir::from_affine(a, row), a.index(kAlignment / bytes));
+    }
+    return nullptr;
+}
+
+std::int64_t number_of(Ref range) { return range == nullptr ? -1 : range->arg(0); }
 
 Ref range_node(Arena& a, std::int64_t number, Ref size, Role role, bool ragged) {
     const std::int64_t args[] = {number, static_cast<std::int64_t>(role), ragged ? 1 : 0};
@@ -61,9 +77,58 @@ std::int64_t Form::fresh_number() {
     throw InternalError("codegen: a kernel with more than 64 ranges");
 }
 
-void Form::note(const std::string& what) { log_ += (log_.empty() ? "" : "; ") + what; }
+std::int64_t Form::take(std::int64_t number) {
+    if (number < 0) return fresh_number();
+    used_ |= std::uint64_t{1} << number;
+    return number;
+}
 
-Form::Halves Form::split(Ref r, std::int64_t n, Role outer_role, Role inner_role, Ref head) {
+void Form::record(StepKind kind, std::vector<std::int64_t> operands) {
+    if (quiet_ == 0) steps_.push_back({kind, std::move(operands)});
+}
+
+void Form::append_value(std::vector<std::int64_t>& operands, Ref value) const {
+    const bool load = value->is(Op::Load);
+    std::int64_t place = 0;
+    for (Ref n : ir::toposort(std::span(&sink_, 1))) {
+        if (n == value) break;
+        if (!load || n->is(Op::Load)) ++place;
+    }
+    operands.push_back(load ? 1 : 0);
+    operands.push_back(place);
+}
+
+Ref named_value(Ref sink, bool is_load, std::int64_t n) {
+    for (Ref node : ir::toposort(std::span(&sink, 1)))
+        if ((!is_load || node->is(Op::Load)) && n-- == 0) return node;
+    return nullptr;
+}
+
+Form::Halves Form::split(Ref r, std::int64_t n, Role outer, Role inner, NewNumbers numbers) {
+    const Halves halves = split_from(nullptr, r, n, outer, inner, numbers);
+    record(StepKind::Split,
+           {r->arg(0), n, static_cast<std::int64_t>(outer), number_of(halves.outer),
+            static_cast<std::int64_t>(inner), halves.inner->arg(0)});
+    return halves;
+}
+
+std::int64_t Form::head(Ref r, std::int64_t slot) const {
+    const Ref lined = slot < 0 ? nullptr : into_line(arena_, sink_, slot, r);
+    return lined == nullptr ? 0 : lined->vmax();
+}
+
+Form::Halves Form::split_lined(Ref r, std::int64_t n, Role outer, Role inner, std::int64_t slot,
+                               NewNumbers numbers) {
+    const Halves halves =
+        split_from(into_line(arena_, sink_, slot, r), r, n, outer, inner, numbers);
+    record(StepKind::SplitLined,
+           {r->arg(0), n, static_cast<std::int64_t>(outer), number_of(halves.outer),
+            static_cast<std::int64_t>(inner), halves.inner->arg(0), slot});
+    return halves;
+}
+
+Form::Halves Form::split_from(Ref head, Ref r, std::int64_t n, Role outer_role, Role inner_role,
+                              NewNumbers numbers) {
     Arena& a = arena_;
     const Ref size = r->src(0);
     const bool constant = size->is(Op::Const);
@@ -72,19 +137,16 @@ Form::Halves Form::split(Ref r, std::int64_t n, Role outer_role, Role inner_role
     const Ref trips = constant
                           ? a.index((size->arg(0) + before + n - 1) / n)
                           : fold(a, Op::IDiv, fold(a, Op::Add, size, a.index(n - 1)), a.index(n));
-    const Ref outer = range_node(a, fresh_number(), trips, outer_role, ragged);
-    const Ref inner = range_node(a, fresh_number(), a.index(n), inner_role, false);
     const bool single = constant && trips->arg(0) == 1;
+    const Ref outer =
+        single ? nullptr : range_node(a, take(numbers.outer), trips, outer_role, ragged);
+    const Ref inner = range_node(a, take(numbers.inner), a.index(n), inner_role, false);
     const Ref outer_index = single ? a.index(0) : outer;
     Ref position = fold(a, Op::Add, fold(a, Op::Mul, outer_index, a.index(n)), inner);
     if (head != nullptr) position = fold(a, Op::Sub, position, head);
     Ref guard = ragged ? fold(a, Op::Lt, position, size) : nullptr;
     if (head != nullptr) guard = fold(a, Op::And, fold(a, Op::Le, a.index(0), position), guard);
     const std::uint64_t mask = range_bit(r);
-    note("split " + text(r) + " by " + std::to_string(n) + " into " +
-         std::string(kRoleNames[static_cast<int>(outer_role)]) + " " + text(outer) + ", " +
-         std::string(kRoleNames[static_cast<int>(inner_role)]) + " " + text(inner) +
-         (head != nullptr ? " from where lines begin" : ""));
 
     sink_ = rebuild(sink_, [&](Ref node, std::span<const Ref> src) -> Ref {
         if (node == r) return position;
@@ -120,11 +182,23 @@ Form::Halves Form::split(Ref r, std::int64_t n, Role outer_role, Role inner_role
         }
         return make_folded(a, node, changed);
     });
-    return {single ? nullptr : outer, inner};
+    return {outer, inner};
+}
+
+Form::Halves Form::divide(Ref r, std::int64_t n, NewNumbers numbers) {
+    Halves halves;
+    {
+        const Quiet one_step(*this);
+        halves = split(r, n, ir::role_of(r), ir::role_of(r), numbers);
+        sink_ = ir::simplify(arena_, sink_);
+    }
+    record(StepKind::Divide, {r->arg(0), n, number_of(halves.outer), halves.inner->arg(0)});
+    return halves;
 }
 
 Ref Form::bind(Ref r, Role role) {
     if (ir::role_of(r) == role) return r;
+    record(StepKind::Bind, {r->arg(0), static_cast<std::int64_t>(role)});
     const Ref bound = range_node(arena_, r->arg(0), r->src(0), role, is_ragged(r));
     sink_ = rebuild(sink_, [&](Ref node, std::span<const Ref> src) {
         return node == r ? bound : make_folded(arena_, node, src);
@@ -173,11 +247,18 @@ Ref Form::fuse(Ref outer, Ref inner) {
             (node->ranges() & range_bit(fused)) != 0)
             return nullptr;
     sink_ = sink;
-    note("fuse " + text(outer) + " and " + text(inner));
+    record(StepKind::Fuse, {outer->arg(0), inner->arg(0)});
     return fused;
 }
 
 std::int64_t Form::stage(Ref value, std::span<const Ref> over, Row row, int by) {
+    std::vector<std::int64_t> operands;
+    append_value(operands, value);
+    append(operands, over);
+    operands.insert(operands.end(), {static_cast<std::int64_t>(row.first),
+                                     static_cast<std::int64_t>(row.last), by});
+    record(StepKind::StageTurned, std::move(operands));
+    const Quiet one_step(*this);
     const std::int64_t bytes = stage(value, over);
     Arena& a = arena_;
     Ref copy = sink_->src(0);
@@ -202,12 +283,20 @@ std::int64_t Form::stage(Ref value, std::span<const Ref> over, std::span<const R
                          std::int64_t padding) {
     Arena& a = arena_;
     const auto length = [&](Ref r) { return r->src(0)->arg(0) + (r == over.back() ? padding : 0); };
-    std::int64_t elements = 1;
-    std::string names;
-    for (Ref r : over) {
-        elements *= length(r);
-        names += " " + text(r);
+    std::vector<std::int64_t> operands;
+    append_value(operands, value);
+    append(operands, over);
+    if (padding != 0) operands.push_back(padding);
+    if (!computing.empty()) {
+        operands.push_back(static_cast<std::int64_t>(computing.size()));
+        for (Ref n : computing) append_value(operands, n);
     }
+    record(!computing.empty() ? StepKind::StageWhile
+           : padding != 0     ? StepKind::StagePadded
+                              : StepKind::Stage,
+           std::move(operands));
+    std::int64_t elements = 1;
+    for (Ref r : over) elements *= length(r);
     const auto element_bytes = static_cast<std::int64_t>(size_of(value->dtype()));
     Ref index = a.index(scratch_ / element_bytes);
     std::int64_t rest = elements;
@@ -226,12 +315,18 @@ std::int64_t Form::stage(Ref value, std::span<const Ref> over, std::span<const R
     std::vector<Ref> stores{ir::store(a, memory, index, value, valid)};
     stores.insert(stores.end(), sink_->src().begin(), sink_->src().end());
     sink_ = a.make(Op::Sink, DType::None, stores);
-    note("stage " + std::string(ir::name(value->op())) + " over" + names);
-    return scratch_ + elements * element_bytes;
+    scratch_ = (scratch_ + elements * element_bytes + kAlignment - 1) / kAlignment * kAlignment;
+    return scratch_;
 }
 
-Ref Form::rename_in_copy(Ref r) {
-    const Ref renamed = range_node(arena_, fresh_number(), r->src(0), Role::Serial, false);
+void Form::let(Ref r, Ref other) {
+    record(StepKind::Let, {r->arg(0), other->arg(0)});
+    sink_ = substitute_free(arena_, sink_, r, other);
+}
+
+Ref Form::rename_in_copy(Ref r, std::int64_t number) {
+    const Ref renamed = range_node(arena_, take(number), r->src(0), Role::Serial, false);
+    record(StepKind::RenameInCopy, {r->arg(0), renamed->arg(0)});
     std::vector<Ref> stores(sink_->src().begin(), sink_->src().end());
     stores[0] = substitute_free(arena_, stores[0], r, renamed);
     sink_ = arena_.make(Op::Sink, DType::None, stores);
@@ -240,6 +335,7 @@ Ref Form::rename_in_copy(Ref r) {
 
 void Form::expand_unrolled(Ref innermost) {
     Arena& a = arena_;
+    bool recorded = false;
     while (true) {
         const std::vector<Ref> order = ir::toposort(std::span(&sink_, 1));
         const auto unrolled = [](Ref n) {
@@ -251,6 +347,11 @@ void Form::expand_unrolled(Ref innermost) {
         });
         if (found == order.end()) found = std::ranges::find_if(order, unrolled);
         if (found == order.end()) return;
+        if (!std::exchange(recorded, true)) {
+            std::vector<std::int64_t> operands;
+            append(operands, std::span(&innermost, innermost == nullptr ? 0 : 1));
+            record(StepKind::Expand, std::move(operands));
+        }
         const Ref u = *found;
         const std::uint64_t mask = range_bit(u);
         const auto copies = static_cast<std::size_t>(u->src(0)->arg(0));

@@ -132,6 +132,7 @@ std::shared_ptr<const Plan> PlanCache::get(schedule::Normalised graph,
     key.push_back(ir::env::number("BLOCKS"));
     key.push_back(ir::env::number("STREAM"));
     key.push_back(ir::env::number("CHAIN"));
+    key.push_back(ir::env::number("SCHEDULE"));
     key.push_back(static_cast<std::int64_t>(device));
     for (const char letter : ir::env::text("SINTER_TARGET")) key.push_back(letter);
 

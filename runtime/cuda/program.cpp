@@ -69,6 +69,7 @@ std::string surroundings(const codegen::Target& target) {
     append(key, nvrtc::api().version());
     append(key, ir::env::number("NOOPT"));
     append(key, ir::env::number("BLOCKS"));
+    append(key, ir::env::number("SCHEDULE"));
     return key;
 }
 

@@ -29,8 +29,9 @@ struct CompiledKernel {
     codegen::Program program;
     std::shared_ptr<const runtime::Code> code;
 
-    CompiledKernel(ir::Ref sink, const codegen::Target& target)
-        : program(codegen::lower(sink, "kernel", target)) {
+    CompiledKernel(ir::Ref sink, const codegen::Target& target,
+                   const codegen::Schedule* schedule = nullptr)
+        : program(codegen::lower(sink, "kernel", target, schedule)) {
         const std::string object = runtime::compile_object(program.source, "kernel", target, true);
         std::vector<std::string> symbols;
         for (const codegen::Phase& p : program.phases) symbols.push_back(p.symbol);

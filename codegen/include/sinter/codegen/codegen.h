@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include <sinter/codegen/schedule.h>
 #include <sinter/ir/arena.h>
 
 namespace sinter::codegen {
@@ -53,13 +54,15 @@ struct Program {
     std::vector<Phase> phases;
     std::int64_t shared_bytes = 0;  ///< scratch of a launch
     std::int64_t thread_bytes = 0;  ///< scratch of a thread; GPU: of a team, in shared memory
-    std::string schedule;           ///< the transformations chosen, as text for DEBUG=3
+    std::string schedule;           ///< what Schedule::parse reads
 };
 
-/// Chooses a schedule and renders. `name` is a C identifier and becomes the prefix of the symbols.
-/// Throws InternalError for graphs that break the spec of the kernel form. Deterministic: equal
-/// kernels give equal text.
-Program lower(ir::Ref sink, const std::string& name, const Target& target);
+/// Chooses a schedule, or takes the one that is given, and renders. `name` is a C identifier and
+/// becomes the prefix of the symbols. Throws InternalError for graphs that break the spec of the
+/// kernel form, and ValueError for a given schedule that the kernel cannot have, quoting its step.
+/// Deterministic: equal kernels give equal text.
+Program lower(ir::Ref sink, const std::string& name, const Target& target,
+              const Schedule* schedule = nullptr);
 
 /// What CUDA C of kernels begins with: types, conversions, what threads of a team exchange. It
 /// includes nothing. `docs/cuda.md` says what a prelude has to define, for those who put another in

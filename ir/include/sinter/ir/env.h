@@ -50,6 +50,9 @@ inline constexpr auto kEnvVars = std::to_array<EnvVar>({
      "0 runs every sum of products in one go; 2 cuts all of them into blocks of a few steps."},
     {"STREAM", Kind::Number, "1",
      "0 writes every result through the caches; 2 none, where whole lines are written."},
+    {"SCHEDULE", Kind::Number, "0",
+     "1 does every kernel's schedule again from its text, which must give the same code; n > 1 "
+     "takes random schedules that n picks."},
     {"NO_COLOR", Kind::Text, "", "Anything at all keeps colours out of what DEBUG prints."},
 });
 

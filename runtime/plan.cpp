@@ -5,6 +5,7 @@
 
 #include <sinter/ir/env.h>
 #include <sinter/ir/kernel.h>
+#include <sinter/runtime/pins.h>
 #include <sinter/runtime/target.h>
 
 #include "cuda/program.h"
@@ -53,7 +54,7 @@ std::shared_ptr<const Plan> make_plan(const schedule::Normalised& graph,
 
     std::vector<KernelRequest> requests;
     for (const schedule::Kernel& kernel : plan->schedule.kernels)
-        requests.push_back({kernel.sink, kernel.name});
+        requests.push_back({kernel.sink, kernel.name, pinned_schedule(kernel.name)});
     if (device == DeviceId::CUDA) {
         plan->cuda_programs = cuda::ProgramCache::instance().load(requests);
         for (const auto& program : plan->cuda_programs)
@@ -133,6 +134,7 @@ std::shared_ptr<const Plan> PlanCache::get(schedule::Normalised graph,
     key.push_back(ir::env::number("STREAM"));
     key.push_back(ir::env::number("CHAIN"));
     key.push_back(ir::env::number("SCHEDULE"));
+    key.push_back(pins_now());
     key.push_back(static_cast<std::int64_t>(device));
     for (const char letter : ir::env::text("SINTER_TARGET")) key.push_back(letter);
 

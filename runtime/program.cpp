@@ -124,14 +124,21 @@ std::string kernel_identity(ir::Ref sink) {
     return bytes;
 }
 
+std::string request_identity(const KernelRequest& request) {
+    std::string bytes;
+    append(bytes, request.name);
+    append(bytes, request.schedule ? request.schedule->text() : std::string());
+    return bytes + kernel_identity(request.sink);
+}
+
 ProgramCache::ProgramCache(Lower lower, std::function<DiskCache&()> disk)
     : lower_(std::move(lower)), disk_(std::move(disk)) {}
 
 ProgramCache& ProgramCache::instance() {
     // Never destroyed: plans of threads that outlive main still run its code.
     static ProgramCache& cache = *new ProgramCache(
-        [](ir::Ref sink, const std::string& name, const codegen::Target& target) {
-            return codegen::lower(sink, name, target);
+        [](const KernelRequest& request, const codegen::Target& target) {
+            return codegen::lower(request.sink, request.name, target, request.schedule.get());
         },
         DiskCache::instance);
     return cache;
@@ -143,8 +150,7 @@ std::vector<std::shared_ptr<const LoadedProgram>> ProgramCache::load(
     std::vector<std::string> keys;
     for (const KernelRequest& request : requests) {
         keys.push_back(around);
-        append(keys.back(), request.name);
-        keys.back() += kernel_identity(request.sink);
+        keys.back() += request_identity(request);
     }
     std::vector<std::shared_ptr<Slot>> slots(requests.size());
     std::vector<std::size_t> mine;
@@ -215,7 +221,7 @@ std::shared_ptr<const LoadedProgram> ProgramCache::make(const KernelRequest& req
     }
     const auto lower = [&] {
         const trace::Span span("lower", "compile", request.name);
-        return lower_(request.sink, request.name, target);
+        return lower_(request, target);
     };
     const auto link_traced = [&](const Compiled& compiled) {
         const trace::Span span("link", "compile", request.name);

@@ -113,8 +113,7 @@ std::vector<std::shared_ptr<const Program>> ProgramCache::load(
     std::vector<std::string> keys;
     for (const KernelRequest& request : requests) {
         keys.push_back(around);
-        append(keys.back(), request.name);
-        keys.back() += kernel_identity(request.sink);
+        keys.back() += request_identity(request);
     }
     const std::lock_guard making(making_);
     std::vector<Job> jobs;
@@ -171,7 +170,8 @@ std::vector<std::shared_ptr<const Program>> ProgramCache::load(
 }
 
 void ProgramCache::lower(Job& job, const codegen::Target& target) {
-    job.program->code = codegen::lower(job.request->sink, job.symbol, target);
+    job.program->code =
+        codegen::lower(job.request->sink, job.symbol, target, job.request->schedule.get());
     job.lowered = true;
     report_program(job.request->sink, job.request->name, job.program->code, target);
 }

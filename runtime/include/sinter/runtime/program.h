@@ -44,6 +44,7 @@ struct LoadedProgram {
 struct KernelRequest {
     ir::Ref sink;
     std::string name;
+    std::shared_ptr<const codegen::Schedule> schedule = nullptr;  ///< null: the cost model's
 };
 
 /// Programs by what they compute and for which machine: in memory first, then on disk, else made;
@@ -51,8 +52,7 @@ struct KernelRequest {
 /// that two threads want is made once.
 class ProgramCache {
 public:
-    using Lower =
-        std::function<codegen::Program(ir::Ref, const std::string&, const codegen::Target&)>;
+    using Lower = std::function<codegen::Program(const KernelRequest&, const codegen::Target&)>;
     struct Counts {
         std::uint64_t compiled = 0, hits = 0, disk_hits = 0;
     };
@@ -94,6 +94,8 @@ private:
 
 /// The kernel as bytes: equal for kernels of equal structure, whatever arena they live in.
 std::string kernel_identity(ir::Ref sink);
+/// The same with its name and the schedule that is asked for.
+std::string request_identity(const KernelRequest& request);
 
 /// What names this build of the library: its linker's build id, or nothing if it has none.
 const std::string& build_id();

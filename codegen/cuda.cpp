@@ -246,6 +246,7 @@ private:
     struct Pack {
         std::vector<Value> values;  // by position; of stores the instructions
         std::size_t at = 0;         // where it is written: the first load, the last store
+        Value index = kNone;        // that is known there; those of the others are equal
     };
 
     void straight(std::span<const Item> items) {
@@ -253,6 +254,7 @@ private:
         std::map<Value, bool> packed;
         for (Pack& pack : find_packs(items)) {
             for (Value v : pack.values) packed[v] = true;
+            pack.index = inst(std::get<Value>(items[pack.at])).src[1];
             first[std::get<Value>(items[pack.at])] = std::move(pack);
         }
         for (const Item& item : items) {
@@ -350,7 +352,8 @@ private:
     }
 
     void load_pack(const Pack& pack) {
-        const Inst& i = inst(pack.values[0]);
+        Inst i = inst(pack.values[0]);
+        i.src[1] = pack.index;
         const DType m = stored(i.dtype);
         const std::string name = "p" + std::to_string(pack.values[0]);
         line("const auto " + name + " = load_pack<" + type(m) + ", " +

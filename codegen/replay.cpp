@@ -46,6 +46,8 @@ public:
                 sorted_rows |= r.scope;
                 in_order |= r.closed;
             }
+        const bool sorts = std::ranges::any_of(
+            before_.reductions, [](const Reducing& r) { return r.node->is(Op::Order); });
         const bool variable = std::ranges::any_of(
             before_.numbers, [&](std::int64_t n) { return !is_constant(before_.range[n]); });
         for (std::int64_t n : before_.numbers) {
@@ -56,7 +58,9 @@ public:
             mine.parallel = has(before_.eligible, n) && !given_trips_ &&
                             (!variable || !is_constant(before_.range[n]));
             mine.unroll = free && !has(sorted_rows, n);
-            mine.vector = may_be_vector(before_, n, kShortest);
+            // On a GPU a row that is sorted, or goes on from step to step, is one thread's.
+            mine.vector = may_be_vector(before_, n, kShortest) &&
+                          !(is_gpu() && (sorts || has(before_.ordered, n)));
             mine.running = !free;
             mine.last = has(before_.ordered, n);
             mine.split = free || mine.vector;

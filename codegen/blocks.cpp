@@ -484,7 +484,9 @@ BlockCut cut_sum(Form& form, const BlockSizes& sizes) {
 
     std::vector<Ref> values(reduce->src().begin(), reduce->src().end());
     std::erase_if(values, [&](Ref r) { return std::ranges::count(cut.blocks, r) != 0; });
-    const Ref block_sum = a.make(Op::Reduce, reduce->dtype(), values, reduce->args());
+    const Ref block_sum = values.size() == 1  // a block of one step
+                              ? values[0]
+                              : a.make(Op::Reduce, reduce->dtype(), values, reduce->args());
     const Ref memory = ir::param(a, reduce->dtype(), kNearSum), whole = a.truth(true);
     const Ref sums = ir::load(a, memory, index, whole, 0);
     Ref first = whole;

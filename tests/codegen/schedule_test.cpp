@@ -312,6 +312,7 @@ TEST_CASE("a sum is cut into chunks, or a product into blocks of its steps") {
     run(product,
         "kernel: blocks r1:16 of columns r1\npart 0: split r0 by 4 into serial r7 unroll r8");
     run(product, "kernel: blocks of r2:7 columns r0");
+    run(product, "kernel: blocks r0:8 of r2:1 columns -");
 }
 
 TEST_CASE("a sum of products comes in chunks that are added up, and each in blocks") {

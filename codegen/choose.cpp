@@ -435,10 +435,11 @@ Placed apply(Form& form, const Analysis& before, const Plan& plan) {
             within.push_back(halves.inner);
         } else {
             const Ref bound = form.bind(r, role);
+            // What is copied for some of these ranges is there before the others begin.
             if (outer)
                 parallel.push_back(bound);
             else if (result)
-                within.push_back(bound);
+                (has(plan.staged_for, n) ? within_blocks : within).push_back(bound);
         }
     }
     Placed result;

@@ -96,3 +96,13 @@ TEST_CASE("two products of a gate are two kernels, whose weights are read once")
     result.realize();
     CHECK(stats().launches - before == 2);
 }
+
+TEST_CASE("several products in a trip each have their own copies") {
+    // Batches of transposed operands, several of which a trip takes together.
+    const test::Program program = [] {
+        const Tensor g = randint(-3, 4, {8, 256, 64}).to(f32).realize(),
+                     w = randint(-3, 4, {256, 128}).to(f32).realize();
+        return matmul(transpose(g, 1, 2), w);
+    };
+    CHECK(test::values_on("CPU", program) == test::values_on("REF", program));
+}

@@ -411,28 +411,49 @@ std::optional<BlockSizes> choose_blocks(const Form& form, bool always) {
     return chosen;
 }
 
+Step step_of(const BlockSizes& sizes) {
+    Step step{StepKind::Blocks, {}};
+    for (const std::vector<BlockPart>* parts : {&sizes.trips, &sizes.blocks}) {
+        step.operands.push_back(static_cast<std::int64_t>(parts->size()));
+        for (const BlockPart& p : *parts)
+            step.operands.insert(step.operands.end(), {p.range, p.size});
+    }
+    step.operands.push_back(sizes.columns);
+    return step;
+}
+
+BlockSizes sizes_of(const Step& step) {
+    BlockSizes sizes;
+    std::span<const std::int64_t> rest = step.operands;
+    for (std::vector<BlockPart>* parts : {&sizes.trips, &sizes.blocks}) {
+        const auto count = static_cast<std::size_t>(rest[0]);
+        for (std::size_t i = 0; i < count; ++i)
+            parts->push_back({rest[1 + 2 * i], rest[2 + 2 * i]});
+        rest = rest.subspan(1 + 2 * count);
+    }
+    sizes.columns = rest[0];
+    return sizes;
+}
+
 BlockCut cut_sum(Form& form, const BlockSizes& sizes) {
     Arena& a = form.arena();
     const Analysis before = analyse(form.sink());
     const Reducing* const sum = sum_to_cut(before);
     if (sum == nullptr) throw ValueError("schedule: the kernel is not one sum of products");
-    std::vector<std::int64_t> operands;
     std::uint64_t seen = 0;
     for (const auto& [parts, among] :
          {std::pair(&sizes.trips, sum->scope), std::pair(&sizes.blocks, sum->closed)}) {
-        operands.push_back(static_cast<std::int64_t>(parts->size()));
         for (const BlockPart& p : *parts) {
             if (!has(among & ~seen, p.range) || p.size < 1 || p.size > before.size(p.range))
                 throw ValueError("schedule: no blocks of " + std::to_string(p.size) + " along r" +
                                  std::to_string(p.range));
             seen |= std::uint64_t{1} << p.range;
-            operands.insert(operands.end(), {p.range, p.size});
         }
     }
     if (sizes.columns >= 0 && !has(sum->scope, sizes.columns))
         throw ValueError("schedule: r" + std::to_string(sizes.columns) + " is none of the result");
-    operands.push_back(sizes.columns);
-    form.record(StepKind::Blocks, std::move(operands));
+    Step step = step_of(sizes);
+    form.record(step.kind, std::move(step.operands));
     const Form::Quiet one_step(form);
 
     BlockCut cut;

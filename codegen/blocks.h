@@ -27,6 +27,10 @@ struct BlockSizes {
     std::int64_t columns = -1;      ///< the range of the result along which sums lie side by side
 };
 
+/// The sizes as a step of a schedule (StepKind::Blocks), and back.
+Step step_of(const BlockSizes& sizes);
+BlockSizes sizes_of(const Step& step);
+
 /// For a kernel around one long sum of products whose operands are each used by many elements of
 /// the result (Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication"); nothing
 /// where the sum is short, or the result small. The blocks depend on the sizes alone, never on the

@@ -324,19 +324,6 @@ void lower_blocks(Lowering& l, Form& form, const BlockSizes& sizes) {
     lower_steps(l, form, std::move(steps), cut.near_bytes, {});
 }
 
-BlockSizes block_sizes(const Step& step) {
-    BlockSizes sizes;
-    std::span<const std::int64_t> rest = step.operands;
-    for (std::vector<BlockPart>* parts : {&sizes.trips, &sizes.blocks}) {
-        const auto count = static_cast<std::size_t>(rest[0]);
-        for (std::size_t i = 0; i < count; ++i)
-            parts->push_back({rest[1 + 2 * i], rest[2 + 2 * i]});
-        rest = rest.subspan(1 + 2 * count);
-    }
-    sizes.columns = rest[0];
-    return sizes;
-}
-
 void lower_as_cut(Lowering& l, Form& form, const std::optional<Triangle>& triangle,
                   std::span<const Step> cuts) {
     const bool chain = has_near_memory(form.sink()) && !l.gpu();
@@ -355,7 +342,7 @@ void lower_as_cut(Lowering& l, Form& form, const std::optional<Triangle>& triang
         lower_phases(l, form, {});
         l.program.shared_bytes = std::max(l.program.shared_bytes, sums.shared_bytes);
     } else if (cut != nullptr && cut->kind == StepKind::Blocks) {
-        lower_blocks(l, form, block_sizes(*cut));
+        lower_blocks(l, form, sizes_of(*cut));
     } else {
         lower_phases(l, form, given);
     }
@@ -367,16 +354,8 @@ std::vector<Step> choose_cuts(const Lowering& l, const Form& form) {
     const std::int64_t blocks = ir::env::number("BLOCKS");
     if (l.plain || l.gpu() || blocks == 0 || has_near_memory(form.sink())) return cuts;
     const auto append_blocks = [&](const Form& sum) {
-        const std::optional<BlockSizes> sizes = choose_blocks(sum, blocks == 2);
-        if (!sizes) return;
-        Step step{StepKind::Blocks, {}};
-        for (const std::vector<BlockPart>* parts : {&sizes->trips, &sizes->blocks}) {
-            step.operands.push_back(static_cast<std::int64_t>(parts->size()));
-            for (const BlockPart& p : *parts)
-                step.operands.insert(step.operands.end(), {p.range, p.size});
-        }
-        step.operands.push_back(sizes->columns);
-        cuts.push_back(std::move(step));
+        if (const std::optional<BlockSizes> sizes = choose_blocks(sum, blocks == 2))
+            cuts.push_back(step_of(*sizes));
     };
     if (const std::optional<BlockPart> chunk = choose_chunks(form, blocks == 2)) {
         cuts.push_back({StepKind::Sums, {chunk->range, chunk->size}});
@@ -420,9 +399,10 @@ Program lower_scheduled(Arena& arena, Ref sink, const std::optional<Triangle>& t
                         const std::string& name, const Target& target, const Schedule* pinned) {
     Form form(arena, sink);
     const std::int64_t choice = ir::env::number("SCHEDULE");
-    Random random = random_for(static_cast<std::uint64_t>(choice), sink);
-    Lowering l{name, target, pinned, choice > 1 && pinned == nullptr ? &random : nullptr,
-               ir::env::flag("NOOPT")};
+    std::optional<Random> random;
+    if (choice > 1 && pinned == nullptr)
+        random = random_for(static_cast<std::uint64_t>(choice), sink);
+    Lowering l{name, target, pinned, random ? &*random : nullptr, ir::env::flag("NOOPT")};
     const std::vector<Step> steps = lower_cut(l, form, triangle);
     if (pinned != nullptr && pinned->parts.size() > l.schedule.size())
         throw ValueError("schedule: it has " + std::to_string(pinned->parts.size()) +

@@ -96,7 +96,7 @@ public:
             case StepKind::Join:
                 return join(range(o[0]), range(o[1]), o[2]);
             case StepKind::Expand:
-                return expand(o[0] > 0 ? range(o[1]) : nullptr);
+                return form_.expand_unrolled(o[0] > 0 ? range(o[1]) : nullptr);
             case StepKind::Trips:
                 named_trips_.assign(list(o, 0).begin(), list(o, 0).end());
                 trips_are_named_ = true;
@@ -125,7 +125,7 @@ public:
 
     Placed place() {
         step_ = nullptr;
-        expand(nullptr);
+        form_.expand_unrolled();
         const Analysis after = analyse(form_.sink());
         std::vector<std::pair<std::int64_t, Ref>> parallel;  // by stride
         for (std::int64_t n : after.numbers) {
@@ -301,8 +301,7 @@ private:
         }
         if (!single)
             allow(r, outer, roles[0],
-                  is_constant(r) && o[1] > 0 ? form_.arena().index((size + o[1] - 1) / o[1])
-                                             : r->src(0));
+                  is_constant(r) ? form_.arena().index((size + o[1] - 1) / o[1]) : r->src(0));
         allow(r, inner, roles[1], form_.arena().index(o[1]));
         if (lined < 0)
             form_.split(r, o[1], roles[0], roles[1], numbers);
@@ -508,8 +507,6 @@ private:
             fail("they are no digits of a team's threads");
         form_.join(outer, inner, into);
     }
-
-    void expand(Ref innermost) { form_.expand_unrolled(innermost); }
 
     void fetch(std::int64_t slot) {
         const bool read = std::ranges::any_of(before_.accesses, [&](const MemoryAccess& m) {

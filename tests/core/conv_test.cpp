@@ -27,21 +27,16 @@ struct Conv2dCase {
     std::vector<std::int64_t> stride, padding, dilation;
 };
 
+// Calls f(element of the result, of x, of w) for each product of
 // out[n, o, y, x] = sum over c, i, j of x[n, c, y s + i d - p, ...] w[o, c, i, j]
-std::vector<double> naive_conv2d(const Conv2dCase& c, const std::vector<double>& x,
-                                 const std::vector<double>& w, Shape& shape) {
-    const auto size = [&](std::size_t a, std::int64_t n, std::int64_t k) {
-        return (n + 2 * c.padding[a] - c.dilation[a] * (k - 1) - 1) / c.stride[a] + 1;
-    };
-    const std::int64_t oh = size(0, c.h, c.kh), ow = size(1, c.w, c.kw);
+template <class F>
+void for_each_product(const Conv2dCase& c, const Shape& shape, F&& f) {
     const std::int64_t each = c.in / c.groups;
-    shape = {c.batch, c.out, oh, ow};
-    std::vector<double> out;
+    std::size_t result = 0;
     for (std::int64_t n = 0; n < c.batch; ++n)
         for (std::int64_t o = 0; o < c.out; ++o)
-            for (std::int64_t y = 0; y < oh; ++y)
-                for (std::int64_t z = 0; z < ow; ++z) {
-                    double sum = 0;
+            for (std::int64_t y = 0; y < shape[2]; ++y)
+                for (std::int64_t z = 0; z < shape[3]; ++z, ++result)
                     for (std::int64_t k = 0; k < each; ++k)
                         for (std::int64_t i = 0; i < c.kh; ++i)
                             for (std::int64_t j = 0; j < c.kw; ++j) {
@@ -53,43 +48,34 @@ std::vector<double> naive_conv2d(const Conv2dCase& c, const std::vector<double>&
                                 const std::int64_t channel = o / (c.out / c.groups) * each + k;
                                 const auto at = ((n * c.in + channel) * c.h + row) * c.w + column;
                                 const auto weight = ((o * each + k) * c.kh + i) * c.kw + j;
-                                sum += x[static_cast<std::size_t>(at)] *
-                                       w[static_cast<std::size_t>(weight)];
+                                f(result, static_cast<std::size_t>(at),
+                                  static_cast<std::size_t>(weight));
                             }
-                    out.push_back(sum);
-                }
+}
+
+std::vector<double> naive_conv2d(const Conv2dCase& c, const std::vector<double>& x,
+                                 const std::vector<double>& w, Shape& shape) {
+    const auto size = [&](std::size_t a, std::int64_t n, std::int64_t k) {
+        return (n + 2 * c.padding[a] - c.dilation[a] * (k - 1) - 1) / c.stride[a] + 1;
+    };
+    shape = {c.batch, c.out, size(0, c.h, c.kh), size(1, c.w, c.kw)};
+    std::vector<double> out(static_cast<std::size_t>(c.batch * c.out * shape[2] * shape[3]), 0);
+    for_each_product(c, shape, [&](std::size_t result, std::size_t at, std::size_t weight) {
+        out[result] += x[at] * w[weight];
+    });
     return out;
 }
 
-// What x and w get of the gradient dy of the result: each product that is summed above, once for
-// each.
+// What x and w get of the gradient dy of the result.
 void naive_gradients(const Conv2dCase& c, const std::vector<double>& x,
                      const std::vector<double>& w, const std::vector<double>& dy,
                      const Shape& shape, std::vector<double>& dx, std::vector<double>& dw) {
-    const std::int64_t each = c.in / c.groups;
     dx.assign(x.size(), 0);
     dw.assign(w.size(), 0);
-    std::size_t from = 0;
-    for (std::int64_t n = 0; n < c.batch; ++n)
-        for (std::int64_t o = 0; o < c.out; ++o)
-            for (std::int64_t y = 0; y < shape[2]; ++y)
-                for (std::int64_t z = 0; z < shape[3]; ++z, ++from)
-                    for (std::int64_t k = 0; k < each; ++k)
-                        for (std::int64_t i = 0; i < c.kh; ++i)
-                            for (std::int64_t j = 0; j < c.kw; ++j) {
-                                const std::int64_t row =
-                                    y * c.stride[0] + i * c.dilation[0] - c.padding[0];
-                                const std::int64_t column =
-                                    z * c.stride[1] + j * c.dilation[1] - c.padding[1];
-                                if (row < 0 || row >= c.h || column < 0 || column >= c.w) continue;
-                                const std::int64_t channel = o / (c.out / c.groups) * each + k;
-                                const auto at = static_cast<std::size_t>(
-                                    ((n * c.in + channel) * c.h + row) * c.w + column);
-                                const auto weight = static_cast<std::size_t>(
-                                    ((o * each + k) * c.kh + i) * c.kw + j);
-                                dx[at] += dy[from] * w[weight];
-                                dw[weight] += dy[from] * x[at];
-                            }
+    for_each_product(c, shape, [&](std::size_t result, std::size_t at, std::size_t weight) {
+        dx[at] += dy[result] * w[weight];
+        dw[weight] += dy[result] * x[at];
+    });
 }
 
 // Larger ones, in whole register tiles and not, whose gradients are convolutions themselves or not.

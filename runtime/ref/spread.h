@@ -49,13 +49,11 @@ struct Terms {
     double sum = 0;                                  // of magnitudes
     int last_bit = std::numeric_limits<int>::max();  // exponent of the lowest set bit of any
     double grow = 0, fade = 0;                       // log2 of the factors above and below 1
-    bool special = false;                            // any zero, infinity or NaN
     bool up = false, down = false, nan = false;      // any infinity by its sign, any NaN
 
     void add(double x) {
         ++count;
         if (x == 0 || !std::isfinite(x)) {
-            special = true;
             up = up || x > 0;
             down = down || x < 0;
             nan = nan || std::isnan(x);
@@ -120,8 +118,18 @@ Carry<E> blur_carry(const Noise& noise, Carry<E> carry, const Terms<E>& terms, s
         return carry + static_cast<T>(draw * kEpsilon<E> * terms.sum * roundings);
     } else if constexpr (K == ir::ReduceKind::Mul) {
         if (std::isnan(carry)) return carry;
-        if (terms.grow > Limits::max_exponent - 1 || terms.fade < Limits::min_exponent + 1)
-            return unknown();
+        // Where products on the way leave the type's range, upwards or downwards, they may stay out
+        // of it, with the sign that they have, or come back with hardly a digit right: NaN stands
+        // for anything.
+        const bool overflows = terms.grow > Limits::max_exponent - 1;
+        const bool vanishes = terms.fade < Limits::min_exponent + 1;
+        if (overflows || vanishes) {
+            constexpr T kInfinity = std::numeric_limits<T>::infinity();
+            const T open[] = {carry, vanishes ? std::copysign(T{0}, carry) : carry,
+                              overflows ? std::copysign(kInfinity, carry) : carry,
+                              std::numeric_limits<T>::quiet_NaN()};
+            return open[noise.choice(static_cast<std::uint64_t>(i))];
+        }
         if (carry == 0 || !std::isfinite(carry)) return carry;
         if (terms.last_bit >= 0 && terms.grow < Limits::digits - 12) return carry;
         return carry + carry * static_cast<T>(draw * kEpsilon<E> * n);

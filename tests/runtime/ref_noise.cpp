@@ -147,6 +147,23 @@ TEST_CASE("noise is at times NaN where the order of terms decides about overflow
     CHECK_FALSE(ever_nan(ReduceKind::Add, {kInf, 1}));
 }
 
+TEST_CASE("noise is at times zero where a product vanishes on the way") {
+    const auto ever_zero = [](const std::vector<double>& x) {
+        bool zero = false, number = false;
+        for (std::uint64_t seed = 0; seed < 20; ++seed) {
+            const std::string product =
+                noisy(ir::reduce(ReduceKind::Mul, vec(f32, x), Ints{0}), seed);
+            const bool is_zero = product == "0" || product == "-0";
+            zero = zero || is_zero;
+            number = number || !is_zero;
+        }
+        CHECK(number);
+        return zero;
+    };
+    CHECK(ever_zero({1e-30, 1e-30, 1e30, 1e30}));
+    CHECK_FALSE(ever_zero({1e-10, 1e10, 1e10, 1e10}));
+}
+
 TEST_CASE("the same seed gives the same noise, another seed another") {
     const ir::UOp x = ir::unary(Op::Exp, vec(f64, {1, 2, 3}));
     CHECK(noisy(x, 7) == noisy(x, 7));

@@ -355,11 +355,12 @@ ChunkedSum cut_into_sums(Form& form, const BlockPart& part) {
     return result;
 }
 
-std::optional<BlockSizes> choose_blocks(const Form& form, bool always) {
+std::optional<BlockSizes> choose_blocks(const Form& form, BlockWish wish) {
     const Analysis before = analyse(form.sink());
-    const Sizes sizes = always ? kForced : Sizes{};
+    const Sizes sizes = wish == BlockWish::Tiny ? kForced : Sizes{};
     const Reducing* const sum = sum_to_cut(before);
-    if (sum == nullptr || !pays(before, *sum, sizes)) return std::nullopt;
+    if (sum == nullptr || (wish != BlockWish::WherePossible && !pays(before, *sum, sizes)))
+        return std::nullopt;
     const std::vector<Group> groups = groups_of(before, *sum);
     if (groups.size() != 2) return std::nullopt;  // rows and columns
 

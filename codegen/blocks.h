@@ -1,6 +1,7 @@
 #pragma once
 // Long sums of products go through their steps in blocks, so that what a block reads stays near.
 
+#include <cstdint>
 #include <optional>
 #include <vector>
 
@@ -34,9 +35,13 @@ BlockSizes sizes_of(const Step& step);
 /// For a kernel around one long sum of products whose operands are each used by many elements of
 /// the result (Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication"); nothing
 /// where the sum is short, or the result small. The blocks depend on the sizes alone, never on the
-/// number of threads, so that results do not either. With `always`, sums of any length are cut,
-/// into blocks of a few steps.
-std::optional<BlockSizes> choose_blocks(const Form& form, bool always);
+/// number of threads, so that results do not either.
+enum class BlockWish : std::uint8_t {
+    WhereItPays,
+    WherePossible,  ///< shorter sums as well
+    Tiny,           ///< sums of any length, into blocks of a few steps, for tests
+};
+std::optional<BlockSizes> choose_blocks(const Form& form, BlockWish wish);
 
 /// Throws ValueError where there is no such sum, or its parts do not fit a thread's scratch.
 BlockCut cut_sum(Form& form, const BlockSizes& sizes);

@@ -143,35 +143,25 @@ int vector_lanes(const Analysis& a, std::int64_t v, const Target& target) {
     return std::clamp(target.vector_bits / 8 / static_cast<int>(bytes), 1, 64);
 }
 
-Plan choose(const Analysis& a, const Target& target, std::optional<std::vector<Ref>> trips,
-            bool copies) {
-    Plan plan;
-    plan.trips = std::move(trips);
-    const std::uint64_t taken = trips_mask(plan);
-    double best = 0;
-    for (const MemoryAccess& m : a.accesses) best += a.volume(m.region);
-    for (const Reducing& r : a.reductions) best += r.volume;
-    best += a.value_work;
-    for (std::int64_t n : a.numbers) {
-        const int lanes = vector_lanes(a, n, target);
-        if (has(taken, n) || !may_be_vector(a, n, lanes)) continue;
-        double cost = vector_cost(a, n, lanes);
-        if (has(a.ordered, n))
-            cost += 2 * std::bit_width(static_cast<unsigned>(lanes)) *
-                    a.volume(std::uint64_t{1} << n | a.outer) / lanes;
-        // Ties go to the later range: the inner one of row-major memory.
-        if (cost <= best) {
-            best = cost;
-            plan.vector = n;
-            plan.lanes = lanes;
-        }
-    }
-    if (plan.vector < 0) return plan;
+namespace {
+
+// Cost of running the kernel in vectors along n, or infinity.
+double cost_along(const Analysis& a, std::int64_t n, int lanes, std::uint64_t taken) {
+    if (has(taken, n) || !may_be_vector(a, n, lanes)) return INFINITY;
+    double cost = vector_cost(a, n, lanes);
+    if (has(a.ordered, n))
+        cost += 2 * std::bit_width(static_cast<unsigned>(lanes)) *
+                a.volume(std::uint64_t{1} << n | a.outer) / lanes;
+    return cost;
+}
+
+// The rest of a plan that has its vector range.
+void choose_within(const Analysis& a, const Target& target, bool copies, Plan& plan) {
     // A short range does with fewer lanes.
     while (plan.lanes > 2 && plan.lanes / 2 >= a.size(plan.vector)) plan.lanes /= 2;
     const bool sorts =
         std::ranges::any_of(a.reductions, [](const Reducing& r) { return r.node->is(Op::Order); });
-    if (sorts || has(a.ordered, plan.vector)) return plan;
+    if (sorts || has(a.ordered, plan.vector)) return;
     if (!a.reductions.empty()) {
         choose_contraction(a, target, copies, plan);
         choose_windows(a, plan);
@@ -186,7 +176,82 @@ Plan choose(const Analysis& a, const Target& target, std::optional<std::vector<R
             plan.vectors =
                 static_cast<int>(std::clamp<std::int64_t>(most / kOrderedTrips, 1, kMostVectors));
     }
+}
+
+}  // namespace
+
+Plan choose(const Analysis& a, const Target& target, std::optional<std::vector<Ref>> trips,
+            bool copies) {
+    Plan plan;
+    plan.trips = std::move(trips);
+    const std::uint64_t taken = trips_mask(plan);
+    double best = 0;
+    for (const MemoryAccess& m : a.accesses) best += a.volume(m.region);
+    for (const Reducing& r : a.reductions) best += r.volume;
+    best += a.value_work;
+    for (std::int64_t n : a.numbers) {
+        const int lanes = vector_lanes(a, n, target);
+        const double cost = cost_along(a, n, lanes, taken);
+        // Ties go to the later range: the inner one of row-major memory.
+        if (cost <= best) {
+            best = cost;
+            plan.vector = n;
+            plan.lanes = lanes;
+        }
+    }
+    if (plan.vector >= 0) choose_within(a, target, copies, plan);
     return plan;
+}
+
+std::vector<Plan> choose_several(const Analysis& a, const Target& target,
+                                 const std::optional<std::vector<Ref>>& trips, bool copies) {
+    std::vector<Plan> plans{choose(a, target, trips, copies)};
+    const Plan first = plans[0];
+    // What is sorted, or goes on from step to step, leaves no more to choose.
+    const bool in_order =
+        (first.vector >= 0 && has(a.ordered, first.vector)) ||
+        std::ranges::any_of(a.reductions, [](const Reducing& r) { return r.node->is(Op::Order); });
+    // Other tiles, and variants of the plan.
+    std::vector<Plan> tiles, variants;
+    if (!in_order) tiles = contraction_plans(a, target, copies, first);
+    for (Plan& plan : tiles) choose_windows(a, plan);
+    if (first.vector >= 0 && !first.contraction && !in_order) {
+        const std::int64_t most = a.size(first.vector) / first.lanes;
+        for (int vectors : {4, 1, 2, 8}) {
+            if (vectors > most || vectors == first.vectors || first.squares) continue;
+            variants.push_back(first);
+            variants.back().vectors = vectors;
+        }
+        if (first.squares || !first.unrolled.empty()) {
+            variants.push_back(first);
+            variants.back().squares = false;
+            variants.back().unrolled.clear();
+        }
+        if (first.lanes >= 4 && first.unrolled.empty()) {
+            variants.push_back(first);
+            variants.back().lanes /= 2;
+        }
+    }
+    // Vectors along others, by their cost.
+    std::vector<std::pair<double, std::int64_t>> ranges;
+    for (std::int64_t n : a.numbers) {
+        const double cost = cost_along(a, n, vector_lanes(a, n, target), trips_mask(first));
+        if (n != first.vector && cost < INFINITY) ranges.emplace_back(cost, n);
+    }
+    std::ranges::sort(ranges);
+    std::vector<Plan> others;
+    for (const auto& [cost, n] : ranges) {
+        Plan plan;
+        plan.trips = trips;
+        plan.vector = n;
+        plan.lanes = vector_lanes(a, n, target);
+        choose_within(a, target, copies, plan);
+        others.push_back(std::move(plan));
+    }
+    for (std::size_t i = 0; i < std::max({tiles.size(), variants.size(), others.size()}); ++i)
+        for (const std::vector<Plan>* list : {&tiles, &variants, &others})
+            if (i < list->size()) plans.push_back((*list)[i]);
+    return plans;
 }
 
 namespace {

@@ -59,6 +59,10 @@ std::uint64_t trips_mask(const Plan& plan);
 Plan choose(const Analysis& analysis, const Target& target,
             std::optional<std::vector<Ref>> trips = {}, bool copies = false);
 
+/// That plan, then others that were weighed, about as they promise: for BEAM, which measures them.
+std::vector<Plan> choose_several(const Analysis& analysis, const Target& target,
+                                 const std::optional<std::vector<Ref>>& trips, bool copies);
+
 /// Applies the plan to the kernel of this analysis: ranges get their roles, unrolled ones are
 /// expanded.
 Placed apply(Form& form, const Analysis& before, const Plan& plan);

@@ -95,7 +95,7 @@ int neighbours(const Analysis& a, std::int64_t n) {
     return copies;
 }
 
-Choice choose_ranges(const Analysis& a) {
+Choice choose_ranges(const Analysis& a, GpuVariant variant) {
     Choice choice;
     const double trips = a.volume(a.outer);
     const Best grid = nearest(a, [&](std::int64_t n) { return has(a.outer, n); });
@@ -103,16 +103,18 @@ Choice choose_ranges(const Analysis& a) {
         return !has(a.outer, n) && !has(a.ordered, n) && is_constant(a.range[n]);
     });
     const bool reads_near = inside.steps > grid.steps;
-    if (inside.range >= 0 && a.size(inside.range) > kShort && (reads_near || trips < kBusyTrips)) {
+    const bool team = variant != GpuVariant::ThreadATrip && (reads_near || trips < kBusyTrips);
+    if (inside.range >= 0 && a.size(inside.range) > kShort && team) {
         const std::int64_t size = a.size(inside.range);
         choice.lane = inside.range;
-        choice.lanes = size >= kBlockRow ? kBlock : kWarp;
+        choice.lanes = (size >= kBlockRow) != (variant == GpuVariant::OtherTeam) ? kBlock : kWarp;
         const int copies = neighbours(a, inside.range);
-        if (size % copies == 0 && size >= std::int64_t{choice.lanes} * copies && copies > 1)
+        if (size % copies == 0 && size >= std::int64_t{choice.lanes} * copies && copies > 1 &&
+            variant != GpuVariant::NoCopies)
             choice.unrolled.push_back({inside.range, copies});
         return choice;
     }
-    if (grid.range < 0) return choice;
+    if (grid.range < 0 || variant == GpuVariant::NoCopies) return choice;
     if (!a.reductions.empty()) {
         choose_results(a, grid.range, trips, choice);
         return choice;
@@ -208,13 +210,13 @@ Placed share_tiles(Form& form, const Analysis& before, const Shared& tiles) {
 
 }  // namespace
 
-Placed schedule_for_gpu(Form& form, bool plain) {
+Placed schedule_for_gpu(Form& form, bool plain, GpuVariant variant) {
     const Analysis before = analyse(form.sink());
     const bool ordered = has_order(form.sink());
-    if (!plain && !ordered)
+    if (!plain && !ordered && variant != GpuVariant::NoSharedTiles)
         if (const auto tiles = choose_shared(before)) return share_tiles(form, before, *tiles);
     // What is sorted is one thread's.
-    const Choice choice = plain || ordered ? Choice{} : choose_ranges(before);
+    const Choice choice = plain || ordered ? Choice{} : choose_ranges(before, variant);
     struct Trip {
         Ref range;
         double near;

@@ -30,6 +30,7 @@ constexpr double kRowsBytes = 1 << 19;      // of the second-level cache, for a 
 constexpr double kFarOperand = 1 << 20;     // bytes that stay in the second-level cache as they lie
 constexpr double kUnevenOperand = 1 << 18;  // the same where rows begin within lines
 constexpr double kSmallWork = 1e5;          // cycles that one thread may do alone
+constexpr std::size_t kTilesKept = 3;  // of one vector range, where several plans are asked for
 // Cycles an element that is staged: side by side, by squares, one by one.
 constexpr double kCopied = 0.15, kTransposed = 0.5, kGathered = 1.3;
 
@@ -62,6 +63,11 @@ struct CopiedRows {
     std::int64_t range;
 };
 
+struct WeighedPlan {
+    Plan plan;
+    double cost = INFINITY;
+};
+
 class Search {
 public:
     /// `trips`: ranges that run in parallel whatever is chosen, if that is so.
@@ -83,26 +89,66 @@ public:
         if (has(r_.scope, v)) staged = operand_to_stage(v, across);
         if (across && !staged) return false;
         Tile tile = best_tile(v, staged ? &*staged : nullptr);
-        plan.copied_rows = -1;
+        std::int64_t copied_rows = -1;
         if (const std::optional<CopiedRows> copied = rows_to_copy(v); copied && staged) {
-            const double copy = copied_volume(*copied) * kCopied * lanes / r_.volume;
             Tile near = best_tile(v, &*staged, &*copied);
-            near.cost += copy;
+            near.cost += copy_cost(*copied);
             if (near.cost < tile.cost) {
                 tile = near;
-                plan.copied_rows = copied->range;
+                copied_rows = copied->range;
             }
         }
         if (tile.cost == INFINITY) return false;
+        cost = make_plan(v, tile, staged ? &*staged : nullptr, copied_rows, plan);
+        return !across || plan.staged_for != 0;
+    }
+
+    /// The same for the cheapest few tiles: with and without each copy that may be made.
+    void append_plans(std::int64_t v, int lanes, bool across, std::vector<WeighedPlan>& plans) {
+        lanes_ = lanes;
+        std::optional<Staged> staged;
+        if (has(r_.scope, v)) staged = operand_to_stage(v, across);
+        if (across && !staged) return;
+        const auto append = [&](const Staged* mine, const CopiedRows* copied) {
+            std::vector<Tile> tiles;
+            for_tiles(v, mine, copied, [&](const Tile& t) {
+                if (t.cost < INFINITY) tiles.push_back(t);
+            });
+            std::ranges::stable_sort(tiles, {}, &Tile::cost);
+            tiles.resize(std::min(tiles.size(), kTilesKept));
+            for (Tile& tile : tiles) {
+                if (copied != nullptr) tile.cost += copy_cost(*copied);
+                WeighedPlan made;
+                made.cost =
+                    make_plan(v, tile, mine, copied != nullptr ? copied->range : -1, made.plan);
+                if (!across || made.plan.staged_for != 0) plans.push_back(std::move(made));
+            }
+        };
+        append(staged ? &*staged : nullptr, nullptr);
+        if (staged && !across) append(nullptr, nullptr);
+        if (const std::optional<CopiedRows> copied = rows_to_copy(v); copied && staged)
+            append(&*staged, &*copied);
+    }
+
+private:
+    // Of a vector of multiply-adds.
+    double copy_cost(const CopiedRows& copied) const {
+        return copied_volume(copied) * kCopied * lanes_ / r_.volume;
+    }
+
+    // Gives the plan's cost.
+    double make_plan(std::int64_t v, const Tile& tile, const Staged* staged,
+                     std::int64_t copied_rows, Plan& plan) const {
         plan.vector = v;
-        plan.lanes = lanes;
+        plan.lanes = lanes_;
         plan.vectors = tile.vectors;
+        plan.copied_rows = copied_rows;
         plan.unrolled.clear();
         plan.chunks = {};
         if (tile.i > 1) plan.unrolled.push_back({tile.ri, tile.i});
         if (tile.j > 1) plan.unrolled.push_back({tile.rj, tile.j});
         plan.contraction = !plan.unrolled.empty();
-        cost = tile.cost * r_.volume / lanes;
+        double cost = tile.cost * r_.volume / lanes_;
         if (has(r_.closed, v)) cost += kLaneSum * a_.volume(r_.scope);
         for (const MemoryAccess& m : a_.accesses) {
             const bool main =
@@ -110,11 +156,10 @@ public:
             if (!main && has(m.region, v) && (has(m.general, v) || std::abs(m.stride[v]) > 1))
                 cost += kScatter * a_.volume(m.region);
         }
-        if (staged && plan.contraction) stage(*staged, tile, cost, plan);
-        return !across || plan.staged_for != 0;
+        if (staged != nullptr && plan.contraction) stage(*staged, tile, cost, plan);
+        return cost;
     }
 
-private:
     std::optional<Staged> operand_to_stage(std::int64_t v, bool across) const {
         for (std::size_t l : r_.loads) {
             const MemoryAccess& m = a_.accesses[l];
@@ -298,6 +343,17 @@ private:
     }
 
     Tile best_tile(std::int64_t v, const Staged* staged, const CopiedRows* copied = nullptr) const {
+        Tile best;
+        // Ties go to the inner range, whose steps lie closer together.
+        for_tiles(v, staged, copied, [&](const Tile& t) {
+            if (t.cost < best.cost || (t.cost == best.cost && t.ri > best.ri)) best = t;
+        });
+        return best;
+    }
+
+    template <class Take>
+    void for_tiles(std::int64_t v, const Staged* staged, const CopiedRows* copied,
+                   const Take& take) const {
         // Rows: ranges of the result along which some operand is reused.
         std::vector<std::int64_t> rows;
         const bool passes = has(r_.closed, v) && std::ranges::any_of(a_.stores, [&](Ref s) {
@@ -320,7 +376,6 @@ private:
                 ? 0
                 : a_.volume(staged->steps) *
                       static_cast<double>(size_of(a_.accesses[staged->load].node->dtype()));
-        Tile best;
         const auto consider = [&](std::int64_t ri, std::int64_t rj) {
             for (int i : kRows) {
                 if (ri < 0 ? i > 1 : i > a_.size(ri)) break;
@@ -332,8 +387,7 @@ private:
                         if (copied != nullptr && ri != copied->range) continue;
                         Tile t{0, i, j, vectors, ri, rj};
                         t.cost = tile_cost(v, t, staged, copied);
-                        // Ties go to the inner range, whose steps lie closer together.
-                        if (t.cost < best.cost || (t.cost == best.cost && ri > best.ri)) best = t;
+                        take(t);
                     }
                 }
             }
@@ -347,7 +401,6 @@ private:
                 if (!has(r_.scope, v) || std::min(a_.size(rows[x]), a_.size(rows[y])) <= kShortRow)
                     consider(rows[x], rows[y]);
         }
-        return best;
     }
 
     // In how many parts a range runs in parallel so that there are enough blocks with a copy of
@@ -434,21 +487,40 @@ private:
 
 }  // namespace
 
-void choose_contraction(const Analysis& a, const Target& target, bool copies, Plan& plan) {
+namespace {
+
+// The reduction that the tile is made for; null if there is none.
+const Reducing* main_reduction(const Analysis& a) {
     const auto main = std::ranges::max_element(
         a.reductions, {}, [](const Reducing& r) { return r.volume * (1 + r.ops); });
-    if (main == a.reductions.end() || plan.vector < 0) return;
+    return main == a.reductions.end() ? nullptr : &*main;
+}
+
+// Calls with each range of the result that may run in vectors in place of the plan's, and its
+// lanes.
+template <class Call>
+void for_vector_ranges(const Analysis& a, const Reducing& main, std::uint64_t trips,
+                       const Target& target, const Call& call) {
+    for (std::int64_t n : a.numbers) {
+        const bool result =
+            has(main.scope & a.outer & ~trips, n) && a.range[n]->src(0)->is(Op::Const);
+        const int lanes = vector_lanes(a, n, target);
+        if (result && lanes >= 4 && a.size(n) >= lanes) call(n, lanes);
+    }
+}
+
+}  // namespace
+
+void choose_contraction(const Analysis& a, const Target& target, bool copies, Plan& plan) {
+    const Reducing* const main = main_reduction(a);
+    if (main == nullptr || plan.vector < 0) return;
     if (!has(main->scope | main->closed, plan.vector)) return;
     const std::uint64_t trips = trips_mask(plan);
     Search search(a, *main, target, trips, copies);
     double least = INFINITY;
     search.plan_for(plan.vector, plan.lanes, false, plan, least);
     if (main->loads.size() < 2) return;
-    for (std::int64_t n : a.numbers) {
-        const bool result =
-            has(main->scope & a.outer & ~trips, n) && a.range[n]->src(0)->is(Op::Const);
-        const int lanes = vector_lanes(a, n, target);
-        if (!result || lanes < 4 || a.size(n) < lanes) continue;
+    for_vector_ranges(a, *main, trips, target, [&](std::int64_t n, int lanes) {
         for (const bool across : {false, true}) {
             Plan other;
             other.trips = plan.trips;
@@ -458,7 +530,30 @@ void choose_contraction(const Analysis& a, const Target& target, bool copies, Pl
                 plan = other;
             }
         }
+    });
+}
+
+std::vector<Plan> contraction_plans(const Analysis& a, const Target& target, bool copies,
+                                    const Plan& chosen) {
+    const Reducing* const main = main_reduction(a);
+    if (main == nullptr || chosen.vector < 0) return {};
+    if (!has(main->scope | main->closed, chosen.vector)) return {};
+    const std::uint64_t trips = trips_mask(chosen);
+    Search search(a, *main, target, trips, copies);
+    std::vector<WeighedPlan> weighed;
+    search.append_plans(chosen.vector, chosen.lanes, false, weighed);
+    if (main->loads.size() > 1)
+        for_vector_ranges(a, *main, trips, target, [&](std::int64_t n, int lanes) {
+            for (const bool across : {false, true})
+                if (n != chosen.vector || across) search.append_plans(n, lanes, across, weighed);
+        });
+    std::ranges::stable_sort(weighed, {}, &WeighedPlan::cost);
+    std::vector<Plan> plans;
+    for (WeighedPlan& w : weighed) {
+        w.plan.trips = chosen.trips;
+        plans.push_back(std::move(w.plan));
     }
+    return plans;
 }
 
 }  // namespace sinter::codegen

@@ -11,4 +11,9 @@ namespace sinter::codegen {
 /// operand as well.
 void choose_contraction(const Analysis& a, const Target& target, bool copies, Plan& plan);
 
+/// What it weighs for a kernel of which `chosen` is the plan: a few tiles for each vector range,
+/// with and without copies, the cheapest first.
+std::vector<Plan> contraction_plans(const Analysis& a, const Target& target, bool copies,
+                                    const Plan& chosen);
+
 }  // namespace sinter::codegen

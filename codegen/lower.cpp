@@ -19,6 +19,7 @@
 #include "cuda.h"
 #include "linearize.h"
 #include "llvm.h"
+#include "lowering.h"
 #include "masks.h"
 #include "order.h"
 #include "phases.h"
@@ -172,12 +173,17 @@ struct Lowering {
     const Target& target;
     const Schedule* pinned;  // null: the cost model's
     Random* random;          // not null: picked by it
+    const Wish* wish;        // not null: which of the cost model's choices
     bool plain;              // nothing is chosen
     Program program = {};
     std::vector<Function> functions = {};
     std::vector<std::string> schedule = {};  // a line a part
+    std::vector<std::size_t> plans = {};     // with a wish: by part, how many there are
 
     bool gpu() const { return target.kind == Target::Kind::Cuda; }
+    bool line_is_given() const {
+        return pinned != nullptr || (wish != nullptr && wish->kernel != nullptr);
+    }
 };
 
 // A part that is ready for its function.
@@ -200,6 +206,17 @@ Part schedule_part(Lowering& l, Form form, const std::optional<std::vector<Ref>>
                                   l.target, trips);
     } else if (l.random != nullptr) {
         part.placed = random_part(part.form, l.target, trips, *l.random);
+    } else if (l.wish != nullptr) {
+        const std::size_t i = l.plans.size();
+        const std::size_t rank = i < l.wish->plans.size() ? l.wish->plans[i] : 0;
+        if (l.gpu()) {
+            l.plans.push_back(kGpuVariants);
+            part.placed = schedule_for_gpu(part.form, false, static_cast<GpuVariant>(rank));
+        } else {
+            const std::vector<Plan> plans = choose_several(part.analysis, l.target, trips, copies);
+            l.plans.push_back(plans.size());
+            part.placed = apply(part.form, part.analysis, plans.at(rank));
+        }
     } else if (l.gpu()) {
         part.placed = schedule_for_gpu(part.form, l.plain);
     } else {
@@ -241,7 +258,7 @@ void lower_phases(Lowering& l, Form& form, const std::optional<Step>& cut) {
         phases = chain_as_phases(form);
     else if (cut)
         phases = split_reductions(form, cut->operands[0], cut->operands[1]);
-    else if (!l.plain && l.pinned == nullptr && l.random == nullptr)
+    else if (!l.plain && !l.line_is_given() && l.random == nullptr)
         phases = split_long_reductions(form, l.gpu() ? kGpuChunks : ChunkLimits{});
     l.program.shared_bytes = std::max(l.program.shared_bytes, phases.shared_bytes);
     for (Ref sink : phases.sinks) {
@@ -354,7 +371,8 @@ std::vector<Step> choose_cuts(const Lowering& l, const Form& form) {
     const std::int64_t blocks = ir::env::number("BLOCKS");
     if (l.plain || l.gpu() || blocks == 0 || has_near_memory(form.sink())) return cuts;
     const auto append_blocks = [&](const Form& sum) {
-        if (const std::optional<BlockSizes> sizes = choose_blocks(sum, blocks == 2))
+        const BlockWish wish = blocks == 2 ? BlockWish::Tiny : BlockWish::WhereItPays;
+        if (const std::optional<BlockSizes> sizes = choose_blocks(sum, wish))
             cuts.push_back(step_of(*sizes));
     };
     if (const std::optional<BlockPart> chunk = choose_chunks(form, blocks == 2)) {
@@ -370,8 +388,8 @@ std::vector<Step> choose_cuts(const Lowering& l, const Form& form) {
 // How a kernel is cut, if at all; then its parts. Gives the steps of the kernel's own line.
 std::vector<Step> lower_cut(Lowering& l, Form& form, const std::optional<Triangle>& triangle) {
     std::vector<Step> cuts;
-    if (l.pinned != nullptr) {
-        cuts = replay_kernel(form, l.pinned->kernel);
+    if (l.line_is_given()) {
+        cuts = replay_kernel(form, l.pinned != nullptr ? l.pinned->kernel : *l.wish->kernel);
     } else if (!l.plain) {
         divide_ranges(form);
         fuse_ranges(form);
@@ -395,15 +413,28 @@ std::vector<Step> lower_cut(Lowering& l, Form& form, const std::optional<Triangl
     return steps;
 }
 
-Program lower_scheduled(Arena& arena, Ref sink, const std::optional<Triangle>& triangle,
-                        const std::string& name, const Target& target, const Schedule* pinned) {
-    Form form(arena, sink);
+}  // namespace
+
+Prepared prepare(Arena& arena, Ref sink, const Target& target) {
+    ir::establishes(ir::Level::Kernel, sink, "scheduling");
+    sink = spell_out_combining(arena, sink);
+    sink = widen_scalars(arena, sink);
+    sink = gather_masks(arena, sink);
+    // Before functions are spelled out.
+    const std::optional<Triangle> triangle =
+        has_near_memory(sink) ? find_triangle(sink) : std::nullopt;
+    return {decompose(arena, sink, target), triangle};
+}
+
+Lowered lower_prepared(Arena& arena, const Prepared& kernel, const std::string& name,
+                       const Target& target, const Schedule* pinned, const Wish* wish) {
+    Form form(arena, kernel.sink);
     const std::int64_t choice = ir::env::number("SCHEDULE");
     std::optional<Random> random;
-    if (choice > 1 && pinned == nullptr)
-        random = random_for(static_cast<std::uint64_t>(choice), sink);
-    Lowering l{name, target, pinned, random ? &*random : nullptr, ir::env::flag("NOOPT")};
-    const std::vector<Step> steps = lower_cut(l, form, triangle);
+    if (choice > 1 && pinned == nullptr && wish == nullptr)
+        random = random_for(static_cast<std::uint64_t>(choice), kernel.sink);
+    Lowering l{name, target, pinned, random ? &*random : nullptr, wish, ir::env::flag("NOOPT")};
+    const std::vector<Step> steps = lower_cut(l, form, kernel.triangle);
     if (pinned != nullptr && pinned->parts.size() > l.schedule.size())
         throw ValueError("schedule: it has " + std::to_string(pinned->parts.size()) +
                          " parts, the kernel " + std::to_string(l.schedule.size()));
@@ -412,10 +443,21 @@ Program lower_scheduled(Arena& arena, Ref sink, const std::optional<Triangle>& t
         l.program.schedule += "part " + std::to_string(i) + ": " + l.schedule[i] + "\n";
     l.program.source = l.gpu() ? render_cuda(l.functions, l.program.phases, l.program.thread_bytes)
                                : render_llvm(l.functions, target);
-    return std::move(l.program);
+    return {std::move(l.program), std::move(l.plans)};
 }
 
-}  // namespace
+std::optional<std::vector<Step>> unasked_cut(Arena& arena, const Prepared& kernel,
+                                             const Target& target) {
+    if (target.kind == Target::Kind::Cuda || has_near_memory(kernel.sink)) return std::nullopt;
+    Form form(arena, kernel.sink);
+    divide_ranges(form);
+    fuse_ranges(form);
+    const std::optional<BlockSizes> sizes = choose_blocks(form, BlockWish::WherePossible);
+    if (!sizes) return std::nullopt;
+    std::vector<Step> steps = form.steps();
+    steps.push_back(step_of(*sizes));
+    return steps;
+}
 
 std::string Target::key() const {
     return (kind == Kind::Cuda ? "cuda|" : "") + triple + "|" + cpu + "|" + features + "|" +
@@ -424,19 +466,15 @@ std::string Target::key() const {
 }
 
 Program lower(Ref sink, const std::string& name, const Target& target, const Schedule* pinned) {
-    ir::establishes(ir::Level::Kernel, sink, "scheduling");
     Arena arena;
-    sink = spell_out_combining(arena, sink);
-    sink = widen_scalars(arena, sink);
-    sink = gather_masks(arena, sink);
-    // Before functions are spelled out.
-    const std::optional<Triangle> triangle =
-        has_near_memory(sink) ? find_triangle(sink) : std::nullopt;
-    sink = decompose(arena, sink, target);
-    Program program = lower_scheduled(arena, sink, triangle, name, target, pinned);
+    const Prepared kernel = prepare(arena, sink, target);
+    const auto lower_as = [&](const Schedule* schedule) {
+        return lower_prepared(arena, kernel, name, target, schedule, nullptr).program;
+    };
+    Program program = lower_as(pinned);
     if (pinned != nullptr || ir::env::number("SCHEDULE") == 0) return program;
     const Schedule schedule = Schedule::parse(program.schedule);
-    const Program again = lower_scheduled(arena, sink, triangle, name, target, &schedule);
+    const Program again = lower_as(&schedule);
     if (again.source != program.source)
         throw InternalError("codegen: the schedule of " + name +
                             ", done again, gives other code:\n" + program.schedule +

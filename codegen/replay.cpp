@@ -14,8 +14,9 @@ namespace {
 
 using ir::Role;
 
-constexpr std::int64_t kMostLanes = 64, kMostTeam = 1024, kWarp = 32;
-constexpr std::int64_t kMostCopies = 256;                 // of the code
+constexpr std::int64_t kMostLanes = 64, kWarp = 32;
+constexpr std::int64_t kMostTeam = 256;    // as many as the prelude has room for to exchange values
+constexpr std::int64_t kMostCopies = 256;  // of the code
 constexpr std::int64_t kLargest = std::int64_t{1} << 31;  // part of a range
 
 std::string name(std::int64_t range) { return "r" + std::to_string(range); }

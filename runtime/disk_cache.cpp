@@ -262,11 +262,14 @@ fs::path DiskCache::default_folder() {
     return {};
 }
 
-DiskCache& DiskCache::instance() {
+DiskCache& DiskCache::instance() { return instance_within({}); }
+
+DiskCache& DiskCache::instance_within(std::string_view within) {
     static std::mutex mutex;
     static auto& caches =
         *new std::map<std::pair<std::string, std::uint64_t>, std::unique_ptr<DiskCache>>;
-    const fs::path folder = default_folder();
+    fs::path folder = default_folder();
+    if (!folder.empty() && !within.empty()) folder /= within;
     const std::int64_t megabytes =
         std::clamp<std::int64_t>(ir::env::number("SINTER_CACHE_SIZE_MB"), 0, 1 << 30);
     const std::uint64_t cap = static_cast<std::uint64_t>(megabytes) << 20;

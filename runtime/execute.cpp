@@ -1,5 +1,6 @@
 #include "execute.h"
 
+#include <chrono>
 #include <mutex>
 
 #include <sinter/ir/error.h>
@@ -61,6 +62,21 @@ std::vector<std::shared_ptr<Memory>> execute(const Plan& plan,
     for (const std::uint32_t block : plan.schedule.outputs)
         outputs.push_back(memory_of_block(block));
     return outputs;
+}
+
+double time_runs(const Plan& plan, std::span<const std::shared_ptr<Memory>> inputs,
+                 std::span<const std::int64_t> binds, int repeats) {
+    const auto bytes = static_cast<std::size_t>(plan.tape.scratch_bytes());
+    const std::shared_ptr<Memory> scratch =
+        bytes > 0 ? Memory::allocate(DeviceId::CPU, bytes) : nullptr;
+    std::vector<void*> addresses;
+    for (const std::shared_ptr<Memory>& input : inputs) addresses.push_back(input->data());
+    Binding run(plan.tape);
+    run.bind(addresses, binds, scratch ? static_cast<std::byte*>(scratch->data()) : nullptr);
+    const auto begin = std::chrono::steady_clock::now();
+    for (int i = 0; i < repeats; ++i) run.run_silently();
+    const auto end = std::chrono::steady_clock::now();
+    return std::chrono::duration<double, std::nano>(end - begin).count();
 }
 
 void count_launches(const Plan& plan) {

@@ -19,6 +19,11 @@ std::vector<std::shared_ptr<Memory>> execute(const Plan& plan,
                                              std::span<const std::shared_ptr<Memory>> inputs,
                                              std::span<const std::int64_t> binds);
 
+/// Nanoseconds of so many runs, one after the other, of a plan of which all blocks are inputs. It
+/// is neither counted nor reported. Throws IndexError.
+double time_runs(const Plan& plan, std::span<const std::shared_ptr<Memory>> inputs,
+                 std::span<const std::int64_t> binds, int repeats);
+
 /// What a failed Check of the schedule says.
 IndexError failed_check(const schedule::Schedule& schedule, std::int64_t check, std::int64_t index);
 

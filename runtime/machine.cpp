@@ -169,8 +169,7 @@ Machine measure(const codegen::Target& target) {
     return m;
 }
 
-// The CPU as the system names it.
-std::string cpu_text() {
+std::string read_cpu_name() {
     std::string text;
     std::ifstream cpus("/proc/cpuinfo");
     for (std::string line; std::getline(cpus, line) && !line.empty();)
@@ -206,9 +205,8 @@ const Machine& find(bool now) {
     static std::mutex mutex;
     static auto& all = *new std::map<std::string, Machine>;
     const codegen::Target& target = host_target();
-    static const std::string place = cpu_text();
     const std::string key = "machine " + std::to_string(kFormat) + " " + target.key() +
-                            " threads " + std::to_string(thread_count()) + place +
+                            " threads " + std::to_string(thread_count()) + cpu_name() +
                             (now ? "" : " or a guess");
     const std::lock_guard lock(mutex);
     if (const auto known = all.find(key); known != all.end()) return known->second;
@@ -229,6 +227,11 @@ const Machine& find(bool now) {
 }
 
 }  // namespace
+
+const std::string& cpu_name() {
+    static const std::string& name = *new std::string(read_cpu_name());
+    return name;
+}
 
 const Machine& machine() { return find(false); }
 const Machine& measured_machine() { return find(true); }

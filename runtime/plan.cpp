@@ -10,6 +10,7 @@
 
 #include "cuda/program.h"
 #include "trace.h"
+#include "tune_plan.h"
 
 namespace sinter::runtime {
 namespace {
@@ -44,39 +45,47 @@ std::shared_ptr<const Plan> make_plan(const schedule::Normalised& graph,
         plan->schedule =
             schedule::make_schedule(graph, {may_overwrite, near ? kNearBytes : 0, chain > 1});
     }
-    for (const schedule::Kernel& kernel : plan->schedule.kernels)
-        plan->checks.push_back(has_check(kernel.sink));
-    plan->any_checks =
-        std::find(plan->checks.begin(), plan->checks.end(), true) != plan->checks.end();
-
     plan->graph = hash_bytes(
         {reinterpret_cast<const char*>(graph.key.data()), graph.key.size() * sizeof(std::int64_t)});
 
     std::vector<KernelRequest> requests;
     for (const schedule::Kernel& kernel : plan->schedule.kernels)
         requests.push_back({kernel.sink, kernel.name, pinned_schedule(kernel.name)});
-    if (device == DeviceId::CUDA) {
-        plan->cuda_programs = cuda::ProgramCache::instance().load(requests);
-        for (const auto& program : plan->cuda_programs)
-            plan->shared_bytes = std::max(plan->shared_bytes, program->code.shared_bytes);
-        return plan;  // which needs no tape: the stream is in order
+    if (ir::env::number("BEAM") != 0) {
+        std::vector<std::int64_t> binds;
+        for (ir::Ref bind : graph.binds) binds.push_back(bind->arg(0));
+        tune(*plan, requests, binds, device);
     }
-    plan->programs = ProgramCache::instance().load(requests, host_target());
-    for (const schedule::Launch& launch : plan->schedule.launches)
-        plan->shared_bytes =
-            std::max(plan->shared_bytes, shared_stride(*plan->programs[launch.kernel]) *
-                                             static_cast<std::int64_t>(launch.segments.size()));
-    plan->writes.resize(plan->schedule.kernels.size());
-    for (const schedule::Launch& launch : plan->schedule.launches)
-        if (!launch.segments.empty())
-            plan->writes[launch.kernel] = written(plan->schedule.kernels[launch.kernel].sink,
-                                                  launch.segments.front().blocks.size());
-    plan->tape.append(*plan, values_of_blocks(plan->schedule), 0);
-    plan->tape.finish();
+    add_programs(*plan, requests, device, ProgramCache::instance());
     return plan;
 }
 
 }  // namespace
+
+void add_programs(Plan& plan, std::span<const KernelRequest> requests, DeviceId device,
+                  ProgramCache& programs) {
+    for (const schedule::Kernel& kernel : plan.schedule.kernels)
+        plan.checks.push_back(has_check(kernel.sink));
+    plan.any_checks = std::find(plan.checks.begin(), plan.checks.end(), true) != plan.checks.end();
+    if (device == DeviceId::CUDA) {
+        plan.cuda_programs = cuda::ProgramCache::instance().load(requests);
+        for (const auto& program : plan.cuda_programs)
+            plan.shared_bytes = std::max(plan.shared_bytes, program->code.shared_bytes);
+        return;  // which needs no tape: the stream is in order
+    }
+    plan.programs = programs.load(requests, host_target());
+    for (const schedule::Launch& launch : plan.schedule.launches)
+        plan.shared_bytes =
+            std::max(plan.shared_bytes, shared_stride(*plan.programs[launch.kernel]) *
+                                            static_cast<std::int64_t>(launch.segments.size()));
+    plan.writes.resize(plan.schedule.kernels.size());
+    for (const schedule::Launch& launch : plan.schedule.launches)
+        if (!launch.segments.empty())
+            plan.writes[launch.kernel] = written(plan.schedule.kernels[launch.kernel].sink,
+                                                 launch.segments.front().blocks.size());
+    plan.tape.append(plan, values_of_blocks(plan.schedule), 0);
+    plan.tape.finish();
+}
 
 std::vector<std::uint32_t> values_of_blocks(const schedule::Schedule& schedule) {
     std::vector<std::uint32_t> values;
@@ -134,6 +143,7 @@ std::shared_ptr<const Plan> PlanCache::get(schedule::Normalised graph,
     key.push_back(ir::env::number("STREAM"));
     key.push_back(ir::env::number("CHAIN"));
     key.push_back(ir::env::number("SCHEDULE"));
+    key.push_back(ir::env::number("BEAM"));
     key.push_back(pins_now());
     key.push_back(static_cast<std::int64_t>(device));
     for (const char letter : ir::env::text("SINTER_TARGET")) key.push_back(letter);

@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <unordered_map>
 #include <vector>
 
@@ -38,6 +39,11 @@ struct Plan {
 
 /// The value that each block is, if the inputs are told apart.
 std::vector<std::uint32_t> values_of_blocks(const schedule::Schedule& schedule);
+
+/// Loads the programs of the plan's kernels, those of the CPU from `programs`, and finishes the
+/// plan.
+void add_programs(Plan& plan, std::span<const KernelRequest> requests, DeviceId device,
+                  ProgramCache& programs);
 
 /// Bytes of shared scratch between the segments of a launch: whole cache lines.
 inline std::int64_t shared_stride(const LoadedProgram& program) {

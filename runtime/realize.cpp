@@ -9,6 +9,7 @@
 #include <sinter/runtime/allocator.h>
 #include <sinter/runtime/capture.h>
 #include <sinter/runtime/cuda_device.h>
+#include <sinter/runtime/tune.h>
 #include <sinter/schedule/schedule.h>
 
 #include "cuda/program.h"
@@ -262,6 +263,7 @@ void clear_caches() {
     PlanCache::instance().clear();
     ProgramCache::instance().clear();
     cuda::ProgramCache::instance().clear();
+    TuningDatabase::instance().clear();
 }
 
 }  // namespace sinter::runtime

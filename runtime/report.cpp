@@ -116,6 +116,23 @@ void report_program(ir::Ref sink, const std::string& name, const codegen::Progra
                                      : compile_assembly(program.source, name, target));
 }
 
+void report_tuned(const std::string& name, const Search& found) {
+    if (ir::env::debug() < 2) return;
+    const Style& s = style();
+    std::string line = "tuned " + std::string(s.name) + name + s.reset + ": " +
+                       std::to_string(found.measured) + " measured, " +
+                       std::to_string(found.wrong) + " wrong, " + time_text(found.first);
+    line += found.winner ? " -> " + time_text(found.best) + "\n" + found.winner->text()
+                         : ", which none beats\n";
+    const std::lock_guard lock(output_mutex());
+    std::fputs(line.c_str(), stderr);
+}
+
+void report_discarded(const std::string& name, const codegen::Schedule& schedule) {
+    if (ir::env::debug() < 2) return;
+    block("other numbers for " + name + " by this schedule, which is not taken", schedule.text());
+}
+
 bool wants_launches() { return ir::env::debug() >= 1 || trace::enabled(); }
 
 void report_launch(const LaunchReport& launch) {

@@ -309,11 +309,18 @@ void Binding::run_steps(std::uint32_t first, std::uint32_t last) {
 }
 
 void Binding::run() {
+    if (!wants_launches()) {
+        run_silently();
+        return;
+    }
     failed_launch_ = 0;
-    if (wants_launches())
-        run_timed();
-    else
-        run_steps(0, static_cast<std::uint32_t>(tape_.steps_.size()));
+    run_timed();
+    if (failed_launch_ != 0) throw_failed_check(*tape_.launches_[failed_launch_ - 1].plan);
+}
+
+void Binding::run_silently() {
+    failed_launch_ = 0;
+    run_steps(0, static_cast<std::uint32_t>(tape_.steps_.size()));
     if (failed_launch_ != 0) throw_failed_check(*tape_.launches_[failed_launch_ - 1].plan);
 }
 

@@ -98,6 +98,8 @@ public:
     /// Runs everything. Throws IndexError for an index out of range, before anything is written
     /// over.
     void run();
+    /// The same without a word to DEBUG and PROFILE.
+    void run_silently();
 
 private:
     struct Extent {  // of a thread in a launch, for PROFILE

@@ -30,8 +30,8 @@ public:
         allocate();
     }
 
-    void launch_all() {
-        const bool timed = wants_launches();
+    void launch_all(bool silently = false) {
+        const bool timed = !silently && wants_launches();
         if (plan_.any_checks) gpu_.clear(record_->data(), kRecordBytes);
         for (const schedule::Launch& launch : plan_.schedule.launches) {
             const schedule::Kernel& kernel = plan_.schedule.kernels[launch.kernel];
@@ -48,7 +48,6 @@ public:
             }
             if (plan_.checks[launch.kernel]) throw_failed_check();
         }
-        count_launches(plan_);
     }
 
     std::vector<std::shared_ptr<Memory>> outputs() const {
@@ -164,7 +163,20 @@ std::vector<std::shared_ptr<Memory>> execute(const Plan& plan,
                                              std::span<const std::int64_t> binds) {
     Run run(plan, inputs, binds);
     run.launch_all();
+    count_launches(plan);
     return run.outputs();
+}
+
+double time_runs(const Plan& plan, std::span<const std::shared_ptr<Memory>> inputs,
+                 std::span<const std::int64_t> binds, int repeats) {
+    Run run(plan, inputs, binds);
+    Gpu& gpu = Gpu::instance();
+    gpu.synchronize();
+    const auto begin = std::chrono::steady_clock::now();
+    for (int i = 0; i < repeats; ++i) run.launch_all(true);
+    gpu.synchronize();
+    const auto end = std::chrono::steady_clock::now();
+    return std::chrono::duration<double, std::nano>(end - begin).count();
 }
 
 }  // namespace sinter::runtime::cuda

@@ -15,4 +15,8 @@ std::vector<std::shared_ptr<Memory>> execute(const Plan& plan,
                                              std::span<const std::shared_ptr<Memory>> inputs,
                                              std::span<const std::int64_t> binds);
 
+/// As runtime::time_runs, of a plan made for the GPU.
+double time_runs(const Plan& plan, std::span<const std::shared_ptr<Memory>> inputs,
+                 std::span<const std::int64_t> binds, int repeats);
+
 }  // namespace sinter::runtime::cuda

@@ -53,6 +53,9 @@ inline constexpr auto kEnvVars = std::to_array<EnvVar>({
     {"SCHEDULE", Kind::Number, "0",
      "1 does every kernel's schedule again from its text, which must give the same code; n > 1 "
      "takes random schedules that n picks."},
+    {"BEAM", Kind::Number, "0",
+     "n > 1 measures n schedules of each new kernel at a time and keeps the fastest in the tuning "
+     "database; 1 uses what is kept there, and measures nothing."},
     {"NO_COLOR", Kind::Text, "", "Anything at all keeps colours out of what DEBUG prints."},
 });
 

@@ -47,6 +47,8 @@ public:
     /// The cache of this process, by SINTER_CACHE_DIR and SINTER_CACHE_SIZE_MB as they are now.
     /// Stays valid.
     static DiskCache& instance();
+    /// The same for a folder within that one.
+    static DiskCache& instance_within(std::string_view folder);
 
 private:
     std::filesystem::path path_of(std::string_view key) const;

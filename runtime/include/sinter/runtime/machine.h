@@ -39,6 +39,8 @@ struct Machine {
 const Machine& machine();
 /// The same, but measured now if nobody has: about a second, all threads busy.
 const Machine& measured_machine();
+/// The CPU as the system names it, with its cache.
+const std::string& cpu_name();
 /// A guess by the features of the target.
 Machine guess_machine(const codegen::Target& target);
 

@@ -7,6 +7,7 @@
 
 #include "lowering.h"
 #include "neighbours.h"
+#include "place.h"
 
 namespace sinter::codegen {
 namespace {
@@ -18,16 +19,32 @@ constexpr std::size_t kTriesEach = 4;  // of proposals for one that is possible 
 
 struct Candidates::State {
     State(ir::Ref root, const Target& machine)
-        : target(machine), kernel(prepare(arena, root, machine)) {}
+        : target(machine), kernel(prepare(arena, root, machine)) {
+        const Analysis a = analyse(kernel.sink);
+        for (const Streamed& s : streamable(a))
+            if (s.size == nullptr && result_bytes(a, s.slot) >= kLeastStreamed)
+                large.insert(s.slot);
+        for (const Streamed& s : large_results(a, false)) large.insert(s.slot);
+    }
 
     Lowered lower(const Schedule* schedule, const Wish* wish) {
         return lower_prepared(arena, kernel, kName, target, schedule, wish);
+    }
+
+    // What stores past the caches cost whoever reads the result next is not measured, so results
+    // that are read from there stay in them, unless the cost model says otherwise.
+    bool leaves_caches(const Schedule& schedule) const {
+        for (const std::vector<Step>& part : schedule.parts)
+            for (const Step& step : part)
+                if (step.kind == StepKind::Stream && !large.contains(step.operands[0])) return true;
+        return false;
     }
 
     // Adds what was made, if it is new and can be made again.
     void take(const Program& program, bool replayed, std::vector<Schedule>& to) {
         if (!seen.insert(program.source).second) return;
         Schedule schedule = Schedule::parse(program.schedule);
+        if (leaves_caches(schedule)) return;
         if (!replayed && lower(&schedule, nullptr).program.source != program.source) return;
         to.push_back(std::move(schedule));
     }
@@ -43,7 +60,8 @@ struct Candidates::State {
     const Target target;
     ir::Arena arena;
     const Prepared kernel;
-    std::set<std::string> seen;  // sources
+    std::set<std::int64_t> large;  // slots that may be written past the caches
+    std::set<std::string> seen;    // sources
 };
 
 Candidates::Candidates(ir::Ref sink, const Target& target)

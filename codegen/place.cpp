@@ -14,7 +14,7 @@ namespace {
 // neighbours leave.
 constexpr double kStreamBytes = 32 << 20;
 // Nor are smaller ones of a kernel that goes through so much memory in all.
-constexpr double kStreamPart = 8 << 20, kStreamAll = 48 << 20;
+constexpr double kStreamPart = kLeastStreamed, kStreamAll = 48 << 20;
 // Memory that is fetched ahead of walks: so large, read so often at most, with so many ops for each
 // of its elements; what a load of every second element and a maximum (with its NaN) count for.
 constexpr double kFarBytes = 1 << 20, kFarReads = 4, kFarWork = 8;
@@ -76,6 +76,18 @@ std::vector<Streamed> streamable(const Analysis& a) {
     return result;
 }
 
+double result_bytes(const Analysis& a, std::int64_t slot) {
+    const auto store = std::ranges::find_if(a.accesses, [&](const MemoryAccess& m) {
+        return m.is_store && m.node->src(0)->arg(0) == slot;
+    });
+    if (store == a.accesses.end()) return 0;
+    double bytes = static_cast<double>(size_of(store->node->src(2)->dtype()));
+    for (std::int64_t n : a.numbers)
+        if (has(store->region, n) && a.range[n]->src(0)->is(Op::Const))
+            bytes *= static_cast<double>(a.size(n));
+    return bytes;
+}
+
 std::vector<Streamed> large_results(const Analysis& a, bool contraction) {
     const std::int64_t mode = ir::env::number("STREAM");
     if (mode == 0) return {};
@@ -83,13 +95,7 @@ std::vector<Streamed> large_results(const Analysis& a, bool contraction) {
                  in_all = footprint(a);
     std::vector<Streamed> result = streamable(a);
     std::erase_if(result, [&](Streamed& s) {
-        const auto store = std::ranges::find_if(a.accesses, [&](const MemoryAccess& m) {
-            return m.is_store && m.node->src(0)->arg(0) == s.slot;
-        });
-        double bytes = static_cast<double>(size_of(store->node->src(2)->dtype()));
-        for (std::int64_t n : a.numbers)
-            if (has(store->region, n) && a.range[n]->src(0)->is(Op::Const))
-                bytes *= static_cast<double>(a.size(n));
+        const double bytes = result_bytes(a, s.slot);
         if (s.size != nullptr)
             s.least = static_cast<std::int64_t>(
                 std::min(least / bytes, all / (in_all / Analysis::kNominal)));

@@ -30,6 +30,11 @@ std::vector<Streamed> streamable(const Analysis& analysis);
 /// `contraction`, which uses what it reads several times, no smaller one.
 std::vector<Streamed> large_results(const Analysis& analysis, bool contraction);
 
+/// Bytes from which a result may be one that nobody reads from the caches afterwards.
+inline constexpr double kLeastStreamed = 8 << 20;
+/// Bytes written to the memory `slot`, as far as ranges of constant size go.
+double result_bytes(const Analysis& analysis, std::int64_t slot);
+
 /// Memory that is read about once, and is more than the near caches hold, if what is done with it
 /// takes so long that the machine does not come to the next page while it waits for this one.
 std::vector<std::int64_t> read_far(const Analysis& analysis);

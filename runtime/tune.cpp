@@ -18,7 +18,9 @@ constexpr double kEnough = 20e6;  // nanoseconds of runs for one candidate
 constexpr int kFewRuns = 3, kManyRuns = 40;
 constexpr double kHopeless = 1.3;  // times the best so far: no run will be the fastest
 constexpr double kGain = 0.98;     // of the time before: less is noise
-constexpr int kRounds = 6, kConfirmations = 5;
+constexpr int kRounds = 6;
+constexpr int kFewPairs = 5, kManyPairs = 40;  // of runs, to confirm the winner
+constexpr double kEnoughPairs = 100e6;         // nanoseconds
 
 // Differences of floats against their size: sums in another order differ by some roundings in f32
 // and f64, while 16-bit results are rounded once, from f32.
@@ -172,9 +174,12 @@ Search search(codegen::Candidates& candidates, Bench& bench, std::size_t n,
     if (best == 0) return found;
     // Once more side by side: the machine may have been busy with something else before.
     double first = INFINITY, winner = INFINITY;
-    for (int i = 0; i < kConfirmations; ++i) {
-        first = std::min(first, bench.run(0));
-        winner = std::min(winner, bench.run(best));
+    double spent = 0;
+    for (int i = 0; i < kFewPairs || (i < kManyPairs && spent < kEnoughPairs); ++i) {
+        const double one = bench.run(0), other = bench.run(best);
+        first = std::min(first, one);
+        winner = std::min(winner, other);
+        spent += one + other;
     }
     found.first = first;
     found.best = winner;

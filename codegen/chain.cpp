@@ -25,7 +25,41 @@ struct NearValue {
     std::int64_t row = 0;     // elements from row to row in the whole value
     std::int64_t padded = 0;  // and in near memory
     std::int64_t base = 0;    // elements
+    std::size_t place = 0;    // values of one place follow one another in time
+    std::int64_t row_bytes() const { return padded * static_cast<std::int64_t>(size_of(dtype)); }
 };
+
+// Gives values of as many bytes a row, of which one is last read before a step writes the other,
+// one place. Returns the bytes a row of all places.
+std::int64_t share_places(std::map<std::int64_t, NearValue>& values,
+                          std::span<const std::vector<Ref>> steps) {
+    std::map<std::int64_t, std::size_t> last_read;  // by slot: the step
+    for (std::size_t i = 0; i < steps.size(); ++i)
+        for (Ref n : ir::toposort(steps[i]))
+            if (n->is(Op::Load) && ir::is_near(n->src(0))) last_read[n->src(0)->arg(0)] = i;
+    struct Place {
+        std::int64_t row_bytes;
+        std::size_t taken;  // up to this step
+    };
+    std::vector<Place> places;
+    std::int64_t bytes = 0;
+    for (std::size_t i = 0; i < steps.size(); ++i)
+        for (Ref s : steps[i]) {
+            if (!ir::is_near(s->src(0))) continue;
+            const std::int64_t slot = s->src(0)->arg(0);
+            NearValue& v = values.at(slot);
+            auto place = std::ranges::find_if(places, [&](const Place& p) {
+                return p.taken < i && p.row_bytes == v.row_bytes();
+            });
+            if (place == places.end()) {
+                place = places.insert(places.end(), {v.row_bytes(), 0});
+                bytes += v.row_bytes();
+            }
+            place->taken = std::max(i, last_read[slot]);
+            v.place = static_cast<std::size_t>(place - places.begin());
+        }
+    return bytes;
+}
 
 }  // namespace
 
@@ -33,11 +67,33 @@ bool has_near_memory(Ref sink) {
     return std::ranges::any_of(sink->src(), [](Ref s) { return ir::is_near(s->src(0)); });
 }
 
+std::uint64_t rows_of_chain(Ref sink) {
+    std::uint64_t rows = ~std::uint64_t{0};
+    for (Ref s : sink->src()) rows &= s->ranges();
+    return rows;
+}
+
+std::vector<std::vector<Ref>> chain_steps(Ref sink, std::uint64_t rows) {
+    std::vector<std::vector<Ref>> steps;
+    std::uint64_t of_last = 0;
+    for (Ref s : sink->src()) {
+        std::uint64_t own = 0;  // open or closed
+        for (Ref n : ir::toposort(std::span(&s, 1)))
+            if (n->is(Op::Range)) own |= range_bit(n) & ~rows;
+        if (steps.empty() || (own & of_last) == 0) {
+            steps.emplace_back();
+            of_last = 0;
+        }
+        steps.back().push_back(s);
+        of_last |= own;
+    }
+    return steps;
+}
+
 ChainCut cut_chain(Form& form, std::optional<std::int64_t> given_rows) {
     Arena& a = form.arena();
     const Analysis before = analyse(form.sink());
-    std::uint64_t rows = ~std::uint64_t{0};
-    for (Ref s : before.stores) rows &= s->ranges();
+    const std::uint64_t rows = rows_of_chain(form.sink());
 
     // The innermost row is the one with the shortest stride; the others only choose among blocks.
     std::map<std::int64_t, NearValue> values;  // by slot
@@ -58,9 +114,7 @@ ChainCut cut_chain(Form& form, std::optional<std::int64_t> given_rows) {
     }
     if (inner < 0) throw InternalError("codegen: near memory without rows");
 
-    std::int64_t row_bytes = 0;
-    for (const auto& [slot, v] : values)
-        row_bytes += v.padded * static_cast<std::int64_t>(size_of(v.dtype));
+    const std::int64_t row_bytes = share_places(values, chain_steps(form.sink(), rows));
     std::int64_t block = std::min(kMostRows, kNearBytes / row_bytes);
     block = block >= kRowStep ? block / kRowStep * kRowStep : std::max<std::int64_t>(1, block);
     block = std::min(block, before.size(inner));
@@ -76,11 +130,13 @@ ChainCut cut_chain(Form& form, std::optional<std::int64_t> given_rows) {
     const Form::Quiet one_step(form);
 
     ChainCut cut;
+    std::map<std::size_t, std::int64_t> begins;  // by place, in bytes
     for (auto& [slot, v] : values) {
-        const auto bytes = static_cast<std::int64_t>(size_of(v.dtype));
-        v.base = cut.near_bytes / bytes;
-        cut.near_bytes +=
-            (block * v.padded * bytes + kAlignment - 1) / kAlignment * kAlignment + kAlignment;
+        const auto [begin, fresh] = begins.try_emplace(v.place, cut.near_bytes);
+        if (fresh)
+            cut.near_bytes +=
+                (block * v.row_bytes() + kAlignment - 1) / kAlignment * kAlignment + kAlignment;
+        v.base = begin->second / static_cast<std::int64_t>(size_of(v.dtype));
     }
     const Form::Halves halves = form.split(before.range[inner], block, Role::Parallel, Role::Loop);
     for (const auto& [stride, n] : by_stride)
@@ -108,14 +164,8 @@ ChainCut cut_chain(Form& form, std::optional<std::int64_t> given_rows) {
         return make_folded(a, n, moved);
     }));
 
-    std::vector<Ref> last;
-    for (Ref s : form.sink()->src()) {
-        if (ir::is_near(s->src(0)))
-            cut.sinks.push_back(a.make(Op::Sink, DType::None, {s}));
-        else
-            last.push_back(s);
-    }
-    cut.sinks.push_back(a.make(Op::Sink, DType::None, last));
+    for (const std::vector<Ref>& stores : chain_steps(form.sink(), trips | range_bit(halves.inner)))
+        cut.sinks.push_back(a.make(Op::Sink, DType::None, stores));
     return cut;
 }
 
@@ -131,23 +181,17 @@ Phases chain_as_phases(Form& form) {
         phases.shared_bytes +=
             ((s->src(1)->vmax() + 1) * bytes + kAlignment - 1) / kAlignment * kAlignment;
     }
-    std::vector<Ref> last;
-    for (Ref s : form.sink()->src()) {
-        const bool near = ir::is_near(s->src(0));
-        const Ref whole = rebuild(s, [&](Ref n, std::span<const Ref> src) -> Ref {
-            if (!is_near_access(n)) return make_folded(a, n, src);
-            const Ref memory = n->src(0);
-            std::vector<Ref> moved(src.begin(), src.end());
-            moved[0] = ir::param(a, memory->dtype(), kSharedSlot);
-            moved[1] = fold(a, Op::Add, src[1], a.index(bases.at(memory->arg(0))));
-            return make_folded(a, n, moved);
-        });
-        if (near)
-            phases.sinks.push_back(a.make(Op::Sink, DType::None, {whole}));
-        else
-            last.push_back(whole);
-    }
-    phases.sinks.push_back(a.make(Op::Sink, DType::None, last));
+    const std::uint64_t rows = rows_of_chain(form.sink());
+    for (const std::vector<Ref>& stores : chain_steps(form.sink(), rows))
+        phases.sinks.push_back(a.make(
+            Op::Sink, DType::None, rebuild(stores, [&](Ref n, std::span<const Ref> src) -> Ref {
+                if (!is_near_access(n)) return make_folded(a, n, src);
+                const Ref memory = n->src(0);
+                std::vector<Ref> moved(src.begin(), src.end());
+                moved[0] = ir::param(a, memory->dtype(), kSharedSlot);
+                moved[1] = fold(a, Op::Add, src[1], a.index(bases.at(memory->arg(0))));
+                return make_folded(a, n, moved);
+            })));
     return phases;
 }
 

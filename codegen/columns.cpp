@@ -34,28 +34,53 @@ Ref column_of(std::span<const Ref> nodes, std::uint64_t rows) {
     return column != nullptr && column->src(0)->is(Op::Const) ? column : nullptr;
 }
 
-// What is known of a step's values beyond a row's columns.
-class Beyond {
+// The columns for which `condition` holds, if it says so by position.
+std::optional<Triangle> triangle_of(Ref condition, Ref column, Ref row) {
+    if (!condition->is(Op::Lt) || condition->src(0)->dtype() != DType::Index) return std::nullopt;
+    const ir::Affine d = ir::affine(condition->src(0)) - ir::affine(condition->src(1));
+    if (d.terms.size() != 2) return std::nullopt;
+    // column - row + constant < 0, or row - column + constant < 0.
+    if (d.coefficient(column) == 1 && d.coefficient(row) == -1) return Triangle{false, -d.constant};
+    if (d.coefficient(column) == -1 && d.coefficient(row) == 1)
+        return Triangle{true, d.constant + 1};
+    return std::nullopt;
+}
+
+// The stores between which a block of rows passes no near memory on.
+struct ChainStep {
+    std::vector<Ref> stores;
+    std::vector<Ref> nodes;
+    Ref column;
+    std::set<std::int64_t> reads;  // near slots
+};
+
+// What is known of a step's values outside of a row's columns.
+class Outside {
 public:
-    Beyond(Ref condition, const std::set<std::int64_t>& zero_slots)
-        : condition_(condition), zero_slots_(zero_slots) {}
+    Outside(const ChainStep& step, Ref row, const Triangle& triangle,
+            const std::set<std::int64_t>& zero_slots)
+        : step_(step), row_(row), triangle_(triangle), zero_slots_(zero_slots) {}
 
     bool is_negative_infinity(Ref n) const {
-        if (n->is(Op::Where))
-            return n->src(0) == condition_ && codegen::is_negative_infinity(n->src(2));
+        if (n->is(Op::Where)) return fails(n->src(0)) && codegen::is_negative_infinity(n->src(2));
         return (n->is(Op::Sub) || n->is(Op::Add)) && is_negative_infinity(n->src(0));
     }
 
     bool is_zero(Ref n) const {
         switch (n->op()) {
+            case Op::Const:
+                return is_float(n->dtype()) && ir::as_double(n) == 0;
             case Op::Exp:
             case Op::Exp2:
                 return is_negative_infinity(n->src(0));
             case Op::Div:
             case Op::Cast:
+            case Op::Neg:
                 return is_zero(n->src(0));
             case Op::Mul:
                 return is_zero(n->src(0)) || is_zero(n->src(1));
+            case Op::Where:
+                return is_zero(n->src(2)) && (fails(n->src(0)) || is_zero(n->src(1)));
             case Op::Load:
                 return zero_slots_.contains(n->src(0)->arg(0));
             default:
@@ -64,100 +89,71 @@ public:
     }
 
 private:
-    Ref condition_;
+    bool fails(Ref condition) const {
+        return triangle_of(condition, step_.column, row_) == triangle_;
+    }
+
+    const ChainStep& step_;
+    const Ref row_;
+    const Triangle triangle_;
     const std::set<std::int64_t>& zero_slots_;
 };
-
-// Whether near memory is read below `root` other than where the condition holds.
-bool reads_near_beyond(Ref root, Ref condition) {
-    std::vector<Ref> stack{root};
-    RefMap<char> seen;
-    while (!stack.empty()) {
-        const Ref n = stack.back();
-        stack.pop_back();
-        if (seen.contains(n)) continue;
-        seen[n] = 1;
-        if (n->is(Op::Load) && ir::is_near(n->src(0))) return true;
-        if (n->is(Op::Where) && n->src(0) == condition) {
-            stack.push_back(n->src(2));
-            continue;
-        }
-        stack.insert(stack.end(), n->src().begin(), n->src().end());
-    }
-    return false;
-}
-
-struct ChainStep {
-    Ref store;
-    std::vector<Ref> nodes;
-    Ref column;
-    std::set<std::int64_t> reads;  // near slots
-};
-
-// i + beyond, where the condition says column < i + beyond; nothing if it says something else.
-std::optional<std::int64_t> reach(Ref condition, Ref column, Ref row) {
-    if (!condition->is(Op::Lt) || condition->src(0)->dtype() != DType::Index) return std::nullopt;
-    const ir::Affine d = ir::affine(condition->src(0)) - ir::affine(condition->src(1));
-    if (d.terms.size() != 2 || d.coefficient(column) != 1 || d.coefficient(row) != -1)
-        return std::nullopt;
-    return -d.constant;
-}
 
 }  // namespace
 
 std::optional<Triangle> find_triangle(Ref sink) {
-    std::uint64_t rows = ~std::uint64_t{0};
-    for (Ref s : sink->src()) rows &= s->ranges();
+    const std::uint64_t rows = rows_of_chain(sink);
     std::vector<ChainStep> steps;
     Ref row = nullptr;
     std::int64_t row_stride = 0;
-    for (Ref s : sink->src()) {
-        ChainStep step{s, ir::toposort(std::span(&s, 1)), nullptr, {}};
+    for (const std::vector<Ref>& stores : chain_steps(sink, rows)) {
+        ChainStep step{stores, ir::toposort(stores), nullptr, {}};
         step.column = column_of(step.nodes, rows);
         if (step.column == nullptr) return std::nullopt;
         if (!steps.empty() && step.column->src(0) != steps[0].column->src(0)) return std::nullopt;
         for (Ref n : step.nodes)
             if (n->is(Op::Load) && ir::is_near(n->src(0))) step.reads.insert(n->src(0)->arg(0));
-        if (ir::is_near(s->src(0)))
+        for (Ref s : stores) {
+            if (!ir::is_near(s->src(0))) continue;
             for (const auto& [term, stride] : ir::affine(s->src(1)).terms)
                 if (term->is(Op::Range) && (range_bit(term) & rows) != 0 &&
                     (row == nullptr || stride < row_stride)) {
                     row = term;
                     row_stride = stride;
                 }
+        }
         steps.push_back(std::move(step));
     }
     if (row == nullptr) return std::nullopt;
 
-    // The step with the mask.
+    // The first step with the mask.
     std::size_t masking = 0;
-    Ref condition = nullptr;
-    std::optional<std::int64_t> beyond;
-    for (; masking < steps.size() && !beyond; ++masking)
+    std::optional<Triangle> found;
+    for (; masking < steps.size() && !found; ++masking)
         for (Ref n : steps[masking].nodes)
-            if (n->is(Op::Where) && is_negative_infinity(n->src(2)) && !beyond) {
-                condition = n->src(0);
-                beyond = reach(condition, steps[masking].column, row);
-            }
-    if (!beyond || *beyond < 1) return std::nullopt;
+            if (n->is(Op::Where) && is_negative_infinity(n->src(2)) && !found)
+                found = triangle_of(n->src(0), steps[masking].column, row);
+    if (!found || (found->upper ? found->bound < 0 : found->bound < 1)) return std::nullopt;
     --masking;
 
-    // Those before it make what it reads where the mask holds, and nobody else reads that.
+    // Those before it make what it reads, and nobody else reads that.
     for (std::size_t s = 0; s < steps.size(); ++s) {
         const ChainStep& step = steps[s];
-        if (s < masking && (!step.reads.empty() || !ir::is_near(step.store->src(0))))
+        const auto is_near_store = [](Ref store) { return ir::is_near(store->src(0)); };
+        if (s < masking &&
+            (!step.reads.empty() || !std::ranges::all_of(step.stores, is_near_store)))
             return std::nullopt;
         if (s > masking)
             for (std::size_t earlier = 0; earlier < masking; ++earlier)
-                if (step.reads.contains(steps[earlier].store->src(0)->arg(0))) return std::nullopt;
+                for (Ref store : steps[earlier].stores)
+                    if (step.reads.contains(store->src(0)->arg(0))) return std::nullopt;
     }
-    if (reads_near_beyond(steps[masking].store, condition)) return std::nullopt;
 
-    // From there on all is 0 beyond, and sums are not changed by it.
+    // From there on all is 0 outside, and sums are not changed by it.
     std::set<std::int64_t> zero_slots;
     for (std::size_t s = masking; s < steps.size(); ++s) {
         const ChainStep& step = steps[s];
-        const Beyond known(s == masking ? condition : nullptr, zero_slots);
+        const Outside known(step, row, *found, zero_slots);
         for (Ref n : step.nodes) {
             if (!n->is(Op::Reduce) && !n->is(Op::Accumulate)) continue;
             if (!closes(n, step.column)) continue;
@@ -168,13 +164,16 @@ std::optional<Triangle> find_triangle(Ref sink) {
                 (kind == ReduceKind::Add && known.is_zero(n->src(0)));
             if (!unchanged) return std::nullopt;
         }
-        const bool over_columns = (step.store->ranges() & range_bit(step.column)) != 0;
-        if (over_columns &&
-            (!ir::is_near(step.store->src(0)) || !known.is_zero(step.store->src(2))))
-            return std::nullopt;
-        if (ir::is_near(step.store->src(0))) zero_slots.insert(step.store->src(0)->arg(0));
+        std::set<std::int64_t> zeros;
+        for (Ref store : step.stores) {
+            const bool near = ir::is_near(store->src(0));
+            const bool over_columns = (store->ranges() & range_bit(step.column)) != 0;
+            if (over_columns && (!near || !known.is_zero(store->src(2)))) return std::nullopt;
+            if (near) zeros.insert(store->src(0)->arg(0));
+        }
+        zero_slots.merge(zeros);
     }
-    return Triangle{*beyond};
+    return found;
 }
 
 std::vector<std::vector<Limit>> column_limits(Arena& arena, const ChainCut& cut,
@@ -206,15 +205,20 @@ std::vector<std::vector<Limit>> column_limits(Arena& arena, const ChainCut& cut,
     if (cut.columns % widest != 0 ||
         std::ranges::any_of(loops, [&](const ColumnLoop& l) { return widest % l.width != 0; }))
         return none;
-    // The block's last row reaches farthest; all steps go to the end of the widest of their blocks.
-    const Ref last =
-        fold(arena, Op::Add, fold(arena, Op::Mul, cut.block_of_rows, arena.index(cut.rows)),
-             arena.index(cut.rows - 1 + triangle.beyond + widest - 1));
-    const Ref blocks = fold(arena, Op::IDiv, last, arena.index(widest));
+    // The block's last row reaches farthest, or its first one begins first; all steps go to the
+    // end, or from the begin, of the widest of their blocks.
+    const Ref first_row = fold(arena, Op::Mul, cut.block_of_rows, arena.index(cut.rows));
+    if (triangle.upper && first_row->vmax() + triangle.bound >= cut.columns) return none;
+    const Ref column = fold(
+        arena, Op::Add, first_row,
+        arena.index(triangle.upper ? triangle.bound : cut.rows - 1 + triangle.bound + widest - 1));
+    const Ref blocks = fold(arena, Op::IDiv, column, arena.index(widest));
     std::vector<std::vector<Limit>> limits;
-    for (const ColumnLoop& l : loops)
-        limits.push_back(
-            {{l.range->arg(0), fold(arena, Op::Mul, blocks, arena.index(widest / l.width))}});
+    for (const ColumnLoop& l : loops) {
+        const Ref trips = fold(arena, Op::Mul, blocks, arena.index(widest / l.width));
+        limits.push_back({triangle.upper ? Limit{l.range->arg(0), trips, nullptr}
+                                         : Limit{l.range->arg(0), nullptr, trips}});
+    }
     return limits;
 }
 

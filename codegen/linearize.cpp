@@ -59,7 +59,7 @@ public:
           teams_(options.teams),
           prefetch_(options.prefetch),
           squares_(options.squares) {
-        for (const Limit& l : options.limits) limit_[l.range] = l.trips;
+        for (const Limit& l : options.limits) limit_[l.range] = &l;
         emit_.function().symbol = symbol;
         for (const Streamed& s : options.streamed) emit_.stream(s);
         if (options.spans) emit_.read_spans();
@@ -624,10 +624,13 @@ private:
         if (whole > 1) {
             const Ref shorter = shortened(range, whole);
             std::vector<Work> inside = at(works, range, shorter);
-            Value end = emit_.value(arena_.index(whole));
-            if (const Ref limit = limit_[range->arg(0)])
-                end = emit_.arith(Op::Min, DType::Index, {end, emit_.value(limit)});
-            emit_.open_loop(emit_.value(arena_.index(0)), end, false);
+            Value begin = emit_.value(arena_.index(0)), end = emit_.value(arena_.index(whole));
+            if (const Limit* limit = limit_[range->arg(0)]) {
+                if (limit->begin != nullptr) begin = emit_.value(limit->begin);
+                if (limit->end != nullptr)
+                    end = emit_.arith(Op::Min, DType::Index, {end, emit_.value(limit->end)});
+            }
+            emit_.open_loop(begin, end, false);
             emit_.bind(shorter, emit_.loop_index());
             carry_through(std::move(inside));
         }
@@ -920,9 +923,9 @@ private:
     std::uint64_t closed_ = 0;   // by any reduction
     bool overwrites_ = false;    // several memories are written
     bool teams_, prefetch_, squares_;
-    bool last_trips_ = false;  // code is made for the last trip of a ragged range
-    Ref row_ = nullptr;        // the innermost range that is open
-    Ref limit_[64] = {};       // trips of ranges that end early
+    bool last_trips_ = false;      // code is made for the last trip of a ragged range
+    Ref row_ = nullptr;            // the innermost range that is open
+    const Limit* limit_[64] = {};  // of ranges that leave out trips
 };
 
 }  // namespace

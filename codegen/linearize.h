@@ -8,10 +8,11 @@
 
 namespace sinter::codegen {
 
-/// A serial range that ends early: after so many trips, at least one, in place of its size.
+/// A serial range of which some trips are left out: it runs from `begin`, which is below its size,
+/// to below `end`, which is above 0. Both depend on the parallel ranges; null: on nothing.
 struct Limit {
     std::int64_t range;
-    Ref trips;  ///< of the parallel ranges
+    Ref begin, end;
 };
 
 struct LinearizeOptions {

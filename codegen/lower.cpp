@@ -303,7 +303,9 @@ void lower_steps(Lowering& l, Form& form, std::vector<TripStep> steps, std::int6
         const std::string symbol = all.symbol + "_" + std::to_string(i);
         TripStep& step = steps[i];
         if (!step.limits.empty())
-            l.schedule[i] += " (r" + std::to_string(step.limits[0].range) + " up to the diagonal)";
+            l.schedule[i] += " (r" + std::to_string(step.limits[0].range) +
+                             (step.limits[0].end != nullptr ? " up to" : " from") +
+                             " the diagonal)";
         const Phase mine = add_function(l, parts[i], symbol, std::move(step.limits));
         all.each_trip.push_back({symbol, step.repeats});
         phase.trips = mine.trips / step.repeats;

@@ -19,11 +19,12 @@ struct ChainLimits {
     bool always;  ///< whether or not it pays
 };
 
-/// Joins kernels where the value between them is a temporary that only they touch, its rows are
-/// written and read by the same rows of both, enough rows fit near, and what all rows read
+/// Joins kernels where the values between them are temporaries that only they touch, the rows of
+/// those are written and read by the same rows of all, enough rows fit near, and what all rows read
 /// fits beside them. In a joined kernel such values are Params of near slots (ir/kernel.h), indexed
-/// as they would be in memory; stores stand in the order in which they run, row block by row block.
-/// Kernels come with those that need a result before the one that makes it, and leave that way.
+/// as they would be in memory; stores stand in the order in which they run, row block by row block,
+/// those of one kernel side by side. Kernels leave with those that need a result before the one
+/// that makes it.
 Chains chain_kernels(const Graph& graph, ir::Arena& arena, std::vector<FinishedKernel> kernels,
                      const std::function<bool(Id)>& is_temporary, const ChainLimits& limits);
 

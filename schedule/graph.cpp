@@ -45,14 +45,16 @@ bool is_16bit_float(DType dt) { return is_float(dt) && size_of(dt) == 2; }
 
 }  // namespace
 
-Graph::Graph(const Normalised& normalised) : key_(normalised.key) {
+Graph::Graph(const Normalised& normalised)
+    : key_(std::make_shared<const std::vector<std::int64_t>>(normalised.key)),
+      lists_(std::make_shared<std::deque<std::vector<std::int64_t>>>()) {
     find_sorted_positions();
     std::vector<Id> renamed;  // by number in the key
     std::int32_t inputs = 0, binds = 0;
     std::vector<Id> sources;
-    for (std::size_t at = 0; at < key_.size();) {
-        const KeyHeader h = unpack_header(key_[at]);
-        const std::int64_t* words = &key_[at] + 1;
+    for (std::size_t at = 0; at < key_->size();) {
+        const KeyHeader h = unpack_header((*key_)[at]);
+        const std::int64_t* words = &(*key_)[at] + 1;
         at += 1 + h.nsrc + h.nargs + h.rank;
         sources.clear();
         for (std::uint32_t i = 0; i < h.nsrc; ++i)
@@ -73,14 +75,51 @@ Graph::Graph(const Normalised& normalised) : key_(normalised.key) {
         entry.leaf = h.op == Op::Buffer ? inputs++ : h.op == Op::Bind ? binds++ : -1;
         renamed.push_back(add(entry, sources));
     }
+    place_constants();
+}
+
+void Graph::place_constants() {
     for (Entry& entry : nodes_)
         if (entry.nargs == 1 && entry.args == nullptr) entry.args = &entry.bits;
 }
 
+Graph Graph::rewritten(const Rewrite& rewrite) const {
+    Graph made;
+    made.key_ = key_;
+    made.lists_ = lists_;
+    std::vector<Id> now, sources;
+    for (Id n = 0; n < size(); ++n) {
+        sources.clear();
+        for (Id s : src(n)) sources.push_back(now[s]);
+        rewrite(n, sources, made, now);
+        Entry entry = nodes_[n];
+        if (entry.args == &nodes_[n].bits) entry.args = nullptr;
+        now.push_back(made.append(entry, sources));
+    }
+    for (Id root : roots_) made.roots_.push_back(now[root]);
+    made.place_constants();
+    return made;
+}
+
+Id Graph::make(Op op, DType dtype, std::vector<std::int64_t> shape, std::vector<std::int64_t> args,
+               std::span<const Id> sources) {
+    Entry entry{};
+    entry.op = op;
+    entry.dtype = dtype;
+    entry.rank = static_cast<std::uint8_t>(shape.size());
+    entry.nargs = static_cast<std::uint32_t>(args.size());
+    entry.numel = 1;
+    for (std::int64_t size : shape) entry.numel *= size;
+    entry.leaf = -1;
+    entry.args = lists_->emplace_back(std::move(args)).data();
+    entry.shape = lists_->emplace_back(std::move(shape)).data();
+    return append(entry, sources);
+}
+
 void Graph::find_sorted_positions() {
-    for (std::size_t at = 0; at < key_.size();) {
-        const KeyHeader h = unpack_header(key_[at]);
-        const std::int64_t* args = &key_[at] + 1 + h.nsrc;
+    for (std::size_t at = 0; at < key_->size();) {
+        const KeyHeader h = unpack_header((*key_)[at]);
+        const std::int64_t* args = &(*key_)[at] + 1 + h.nsrc;
         if (h.op == Op::Sort && args[3] != 0) sorted_positions_.push_back(args);
         if (h.op == Op::Sink) return;
         at += 1 + h.nsrc + h.nargs + h.rank;

@@ -2,6 +2,9 @@
 // The graph that is scheduled: the nodes of a Normalised key, numbered so that sources come first.
 
 #include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -19,8 +22,16 @@ inline constexpr Id kNone = 0xFFFFFFFF;
 class Graph {
 public:
     explicit Graph(const Normalised& normalised);
-    Graph(const Graph&) = delete;  // nodes point into it
-    Graph& operator=(const Graph&) = delete;
+    Graph(Graph&&) = default;
+    Graph& operator=(Graph&&) = default;
+
+    /// The graph made anew, sources first. For each node `rewrite` is given its sources as they are
+    /// now, which it may change, and what every node before it has become; it may make() more.
+    using Rewrite =
+        std::function<void(Id n, std::vector<Id>& sources, Graph& made, std::span<const Id> now)>;
+    Graph rewritten(const Rewrite& rewrite) const;
+    Id make(ir::Op op, DType dtype, std::vector<std::int64_t> shape, std::vector<std::int64_t> args,
+            std::span<const Id> sources);
 
     Id size() const { return static_cast<Id>(nodes_.size()); }
     ir::Op op(Id n) const { return nodes_[n].op; }
@@ -40,6 +51,9 @@ public:
     /// The node whose bytes in memory are those of `n` too: reshapes, marks and movements that move
     /// nothing are passed.
     Id base(Id n) const { return nodes_[n].base; }
+    /// A Contiguous (with an argument) of which the users are to find their value in memory, and
+    /// not to compute it for all who need it.
+    bool is_read_back(Id n) const { return op(n) == ir::Op::Contiguous && nodes_[n].nargs != 0; }
     bool is_leaf(Id n) const { return nodes_[n].leaf_op; }
 
 private:
@@ -56,13 +70,17 @@ private:
         std::uint8_t rank;
         bool leaf_op;
     };
+    Graph() = default;
     Id append(Entry entry, std::span<const Id> sources);
+    void place_constants();
     void make_constant(Entry& entry);
     Id add(Entry entry, std::span<const Id> sources);
     Id add_sort(Entry entry, Id source);
     void find_sorted_positions();
 
-    std::vector<std::int64_t> key_;
+    // Arguments and shapes lie in the key and, of nodes made later, in lists of their own.
+    std::shared_ptr<const std::vector<std::int64_t>> key_;
+    std::shared_ptr<std::deque<std::vector<std::int64_t>>> lists_;
     std::vector<Entry> nodes_;
     std::vector<Id> sources_;
     std::vector<Id> roots_;

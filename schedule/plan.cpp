@@ -320,7 +320,8 @@ bool Plan::store_where_used(Id n) {
     for (const std::span<const Use> uses : groups) {
         const KernelId id = uses[0].kernel;
         const PlannedKernel& kernel = kernels_[id];
-        if (kernel.sealed || kernel.stores.size() >= cost::kMaxStores || !may_inline(n, uses))
+        if (kernel.sealed || kernel.stores.size() >= cost::kMaxStores ||
+            std::ranges::any_of(uses, &Use::loads) || !may_inline(n, uses))
             continue;
         const bool rows = is_reduction(graph_.op(n)) || profile_[n].heavy;
         const auto plain = std::ranges::find_if(uses, [&](const Use& use) {
@@ -409,14 +410,14 @@ void Plan::expand(Id n) {
             kernels_[use.kernel].contraction =
                 kernels_[use.kernel].contraction || profile_[n].contraction;
         }
-        for (const Read& read : reads) push(use.kernel, scope, read);
+        for (const Read& read : reads) push(use.kernel, scope, read, graph_.is_read_back(n));
     }
 }
 
-void Plan::push(KernelId kernel, std::uint32_t scope, const Read& read) {
+void Plan::push(KernelId kernel, std::uint32_t scope, const Read& read, bool loads) {
     ++kernels_[kernel].nodes;
     if (graph_.is_leaf(read.node)) return;
-    Use use{kernel, scope, read.tuple, read.valid};
+    Use use{kernel, scope, read.tuple, read.valid, loads};
     // What does not depend on a reduction's ranges is computed outside of it.
     while (use.scope != 0 && (mask(use) & scopes_[use.scope].closed) == 0)
         use.scope = scopes_[use.scope].parent;

@@ -62,6 +62,7 @@ private:
         std::uint32_t scope;
         TupleId tuple;
         ir::Ref valid;
+        bool loads = false;  // it is to find the value in memory, not to compute it
         bool operator==(const Use&) const = default;
     };
 
@@ -90,7 +91,7 @@ private:
     bool reaches(KernelId from, KernelId to) const;
     KernelId new_kernel();
     void expand(Id n);
-    void push(KernelId kernel, std::uint32_t scope, const Read& read);
+    void push(KernelId kernel, std::uint32_t scope, const Read& read, bool loads = false);
 
     std::uint64_t mask(const Use& use) const;
     double evaluations(Id n, const Use& use) const;

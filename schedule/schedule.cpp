@@ -8,6 +8,7 @@
 #include "lower.h"
 #include "memory.h"
 #include "order.h"
+#include "recompute.h"
 
 namespace sinter::schedule {
 
@@ -52,7 +53,8 @@ Schedule make_schedule(const Normalised& normalised, const Assumptions& assumpti
     out.input_count = normalised.inputs.size();
     out.bind_count = normalised.binds.size();
 
-    const Graph graph(normalised);
+    Graph graph(normalised);
+    recompute_columns(graph, {assumptions.near_bytes, assumptions.chain_always});
     const Profile profile(graph);
     Expansion expansion(graph, *out.arena, out.checks);
     const Plan plan(expansion, profile);

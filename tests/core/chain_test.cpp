@@ -74,6 +74,88 @@ TEST_CASE("gradients of attention in blocks of rows are what REF computes") {
     }
 }
 
+namespace {
+
+// A result and its three gradients, as they come and in one row.
+std::vector<Tensor> trained(const std::function<Tensor(const std::vector<Tensor>&)>& f,
+                            const Shape& queries, const Shape& keys) {
+    const std::vector<Tensor> x = {randn(queries).realize(), randn(keys).realize(),
+                                   randn(keys).realize()};
+    const Tensor y = f(x), up = randn(queries).realize();
+    std::vector<Tensor> all = gradient(sum(y * up), x);
+    all.push_back(y);
+    return all;
+}
+
+Tensor in_one_row(const std::vector<Tensor>& tensors) {
+    std::vector<Tensor> flat;
+    for (const Tensor& t : tensors) flat.push_back(flatten(t));
+    return cat(flat, 0);
+}
+
+}  // namespace
+
+TEST_CASE("attention and its gradients are two kernels, with no weights in memory") {
+    struct Case {
+        const char* name;
+        std::function<Tensor(const std::vector<Tensor>&)> f;
+        Shape queries, keys;
+    };
+    const Tensor bias = [] {
+        const DeviceGuard guard{Device("CPU")};
+        return randn({2, 1, 530, 530}).realize();
+    }();
+    const std::vector<float> biases = bias.to_vector<float>();
+    const auto plain = [](const std::vector<Tensor>& x) {
+        return attention(x[0], x[1], x[2], false);
+    };
+    const auto causal = [](const std::vector<Tensor>& x) {
+        return attention(x[0], x[1], x[2], true);
+    };
+    const auto with = [](const auto& change) {
+        return [=](const std::vector<Tensor>& x) {
+            return matmul(softmax(change(matmul(x[0], transpose(x[1], -2, -1))), -1), x[2]);
+        };
+    };
+    const auto masked = [](const auto& mask) {
+        return [=](const Tensor& s) {
+            const Tensor all = ones({s.shape()[s.ndim() - 2], s.shape().back()}, boolean);
+            return where(mask(all), s, -INFINITY);
+        };
+    };
+    const Case cases[] = {
+        {"plain", plain, {3, 600, 16}, {3, 600, 16}},
+        {"causal", causal, {3, 600, 16}, {3, 600, 16}},
+        {"causal, heads, ragged", causal, {2, 3, 523, 20}, {2, 3, 523, 20}},
+        {"causal, whole blocks", causal, {2, 1024, 16}, {2, 1024, 16}},
+        {"fewer queries", plain, {2, 300, 24}, {2, 1200, 24}},
+        {"fewer keys", causal, {2, 1300, 24}, {2, 400, 24}},
+        {"the other half",
+         with(masked([](const Tensor& t) { return triu(t); })),
+         {2, 600, 16},
+         {2, 600, 16}},
+        {"some columns ahead",
+         with(masked([](const Tensor& t) { return tril(t, 7); })),
+         {2, 600, 16},
+         {2, 600, 16}},
+        {"a bias",
+         with([&](const Tensor& s) { return s + Tensor(biases, {2, 1, 530, 530}); }),
+         {2, 2, 530, 16},
+         {2, 2, 530, 16}},
+    };
+    for (const Case& c : cases) {
+        CAPTURE(std::string(c.name));
+        const auto all = [&] { return trained(c.f, c.queries, c.keys); };
+        CHECK(difference([&] { return in_one_row(all()); }) < kTolerance);
+
+        const DeviceGuard guard{Device("CPU")};
+        std::vector<Tensor> results = all();
+        const std::uint64_t before = stats().launches;
+        Tensor::realize(std::span<Tensor>(results));
+        CHECK(stats().launches - before == 2);
+    }
+}
+
 TEST_CASE("masks by position end blocks of rows early only where they may") {
     constexpr std::int64_t kRows = 512;
     struct Mask {

@@ -26,7 +26,8 @@ inline Outcome shell(const std::string& line) {
     REQUIRE(pipe != nullptr);
     Outcome outcome{-1, ""};
     char buffer[4096];
-    while (const std::size_t n = fread(buffer, 1, sizeof buffer, pipe)) outcome.text.append(buffer, n);
+    while (const std::size_t n = fread(buffer, 1, sizeof buffer, pipe))
+        outcome.text.append(buffer, n);
     const int status = pclose(pipe);
     if (WIFEXITED(status)) outcome.status = WEXITSTATUS(status);
     return outcome;

@@ -166,6 +166,10 @@ void KernelBench::fill(std::size_t i) {
     write_memory(*memory_[i], bytes.data(), bytes.size());
 }
 
+KernelRequest KernelBench::request_for(const codegen::Schedule& schedule) const {
+    return {kernel_.sink, kernel_.name, std::make_shared<const codegen::Schedule>(schedule)};
+}
+
 std::shared_ptr<const Plan> KernelBench::plan_of(const codegen::Schedule& schedule) {
     auto plan = std::make_shared<Plan>();
     plan->schedule.kernels = {kernel_};
@@ -178,13 +182,22 @@ std::shared_ptr<const Plan> KernelBench::plan_of(const codegen::Schedule& schedu
             {schedule::Block::Kind::Input, operands_[i].dtype,
              static_cast<std::int64_t>(operands_[i].bytes / size_of(operands_[i].dtype)), 0,
              static_cast<std::int32_t>(i), -1});
-    const KernelRequest request{kernel_.sink, kernel_.name,
-                                std::make_shared<const codegen::Schedule>(schedule)};
+    const KernelRequest request = request_for(schedule);
     add_programs(*plan, std::span(&request, 1), device_, programs_);
     return plan;
 }
 
 std::vector<bool> KernelBench::add(std::span<const codegen::Schedule> schedules) {
+    // All at once, on all threads; what fails does so again below.
+    std::vector<KernelRequest> requests;
+    for (const codegen::Schedule& schedule : schedules) requests.push_back(request_for(schedule));
+    try {
+        if (device_ == DeviceId::CUDA)
+            cuda::ProgramCache::instance().load(requests);
+        else
+            programs_.load(requests, host_target());
+    } catch (const Error&) {
+    }
     std::vector<bool> usable;
     for (const codegen::Schedule& schedule : schedules) {
         std::shared_ptr<const Plan> plan;

@@ -33,6 +33,7 @@ private:
         std::size_t bytes;
         bool written = false, read = false;
     };
+    KernelRequest request_for(const codegen::Schedule& schedule) const;
     std::shared_ptr<const Plan> plan_of(const codegen::Schedule& schedule);
     void fill(std::size_t operand);
     double time(std::size_t candidate, int repeats);

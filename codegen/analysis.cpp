@@ -6,6 +6,12 @@
 
 namespace sinter::codegen {
 
+Ref without_masks(Ref value) {
+    while (value->is(Op::Where) && value->src(2)->is(Op::Const) && value->src(2)->arg(0) == 0)
+        value = value->src(1);
+    return value;
+}
+
 std::int64_t Analysis::size(std::int64_t number) const {
     const Ref n = range[number]->src(0);
     return n->is(Op::Const) ? n->arg(0) : kNominal;
@@ -27,6 +33,32 @@ std::uint64_t Analysis::ranges_of(const MemoryAccess& m) const {
 
 double Analysis::bytes_of(const MemoryAccess& m) const {
     return volume(ranges_of(m)) * static_cast<double>(size_of(m.node->dtype()));
+}
+
+namespace {
+
+// A sum of products with a constant that makes up for the signs of those of another (dots.cpp).
+bool is_correction(Ref reduce) {
+    if (!reduce->is(Op::Reduce)) return false;
+    const Ref product = without_masks(reduce->src(0));
+    return product->is(Op::Dot) &&
+           (product->src(0)->is(Op::Const) || product->src(1)->is(Op::Const));
+}
+
+}  // namespace
+
+Ref factor_of(const Analysis& a, Ref load) {
+    for (const Reducing& r : a.reductions) {
+        if (!r.node->is(Op::Reduce)) continue;
+        const Ref product = without_masks(r.node->src(0));
+        if (!product->is(Op::Mul) && !product->is(Op::Dot)) continue;
+        for (Ref factor : product->src().first(2)) {
+            if (!ir::is_elementwise(factor->op()) || factor->ranges() != load->ranges()) continue;
+            const std::vector<Ref> below = ir::toposort(std::span(&factor, 1));
+            if (std::ranges::find(below, load) != below.end()) return factor;
+        }
+    }
+    return load;
 }
 
 Analysis analyse(Ref sink) {
@@ -94,15 +126,21 @@ Analysis analyse(Ref sink) {
         }
         if (n->dtype() != DType::Index && n->dtype() != DType::None && !n->is(Op::Const))
             a.element_bytes = std::max(a.element_bytes, size_of(n->dtype()));
-        if (n->dtype() == f32) a.f32_ranges |= n->ranges();
+        if (n->dtype() == f32 || n->is(Op::Dot)) a.f32_ranges |= n->ranges();
         if (n->dtype() == f64) a.f64_ranges |= n->ranges();
         for (Ref s : n->src()) {
             region[s] |= inside;
-            if (mine != 0) owner[s] = mine;
+            // Of several reductions that share a value it is part of the longest.
+            if (mine != 0 && (owner[s] == 0 ||
+                              reductions[mine - 1].volume >= reductions[owner[s] - 1].volume))
+                owner[s] = mine;
         }
     }
     a.ordered = a.scanned | other_order;
     a.scanned &= ~other_order;
+    // What words are made of is made as they are copied.
+    for (Reducing& r : reductions)
+        if (r.node->is(Op::Reduce) && without_masks(r.node->src(0))->is(Op::Dot)) r.ops = 1;
     std::ranges::reverse(reductions);
     a.reductions = std::move(reductions);
     a.eligible = ~std::uint64_t{0};
@@ -111,7 +149,9 @@ Analysis analyse(Ref sink) {
     a.outer = a.eligible;
     // Reductions inside others have the others' ranges besides; what counts is which of the stores'
     // they have.
-    for (const Reducing& r : a.reductions) a.outer &= r.scope;
+    // One that goes with a sum of products and costs little beside it may be made again.
+    for (const Reducing& r : a.reductions)
+        if (!is_correction(r.node)) a.outer &= r.scope;
     return a;
 }
 

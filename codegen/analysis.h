@@ -29,6 +29,13 @@ struct Reducing {
         loads;  ///< positions among the accesses read by its value, nested reductions apart
 };
 
+/// A value under masks outside which it is 0, without them.
+Ref without_masks(Ref value);
+
+/// What a sum's products multiply by and is made of `load` alone, such as wider numbers of it; the
+/// load itself where there is no such factor. Pairs and quads of a dot product are factors as well.
+Ref factor_of(const struct Analysis& a, Ref load);
+
 /// Whether the mask of ranges has this one, by number.
 inline bool has(std::uint64_t mask, std::int64_t range) { return (mask >> range & 1) != 0; }
 

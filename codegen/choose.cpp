@@ -281,7 +281,7 @@ void stage(Form& form, Ref lane, Ref vectors, bool squares) {
         if (vectors != nullptr) over.push_back(vectors);
         over.push_back(lane);
         if (!squares) {
-            form.stage(m.node, over);
+            form.stage(factor_of(a, m.node), over);
             return;
         }
         // The longest row along the reduction, walked as one range: masks would not know how far

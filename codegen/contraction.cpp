@@ -180,7 +180,7 @@ private:
             if (!own) continue;
             if (across ? lies_across(m, v)
                        : m.stride[v] == 1 &&
-                             (pages_apart(m) ||
+                             (is_made(m) || pages_apart(m) ||
                               a_.bytes_of(m) > (uneven(m) ? kUnevenOperand : kFarOperand)))
                 return s;
         }
@@ -206,6 +206,17 @@ private:
     // Elements copied in all: every trip has a copy of its own.
     double copied_volume(const CopiedRows& copied) const {
         return a_.volume(a_.ranges_of(a_.accesses[copied.load]) | trips_);
+    }
+
+    // Whether words are put together of what m reads.
+    bool is_made(const MemoryAccess& m) const {
+        const Ref product = r_.node->is(Op::Reduce) ? without_masks(r_.node->src(0)) : r_.node;
+        return product->is(Op::Dot) && factor_of(a_, m.node) != m.node;
+    }
+
+    // Bytes of an element as it is copied: what is transposed is copied as it lies.
+    double kept_bytes(const MemoryAccess& m, bool across) const {
+        return static_cast<double>(size_of((across ? m.node : factor_of(a_, m.node))->dtype()));
     }
 
     // Whether each step of the reduction lies on a page of its own.
@@ -284,7 +295,7 @@ private:
     double tile_cost(std::int64_t v, const Tile& t, const Staged* staged,
                      const CopiedRows* copied) const {
         const int accumulators = t.i * t.j * t.vectors;
-        double loads = 0, lines = 0, widest = 0, far = 0, missed = 0;
+        double loads = 0, lines = 0, widest = 0, far = 0, missed = 0, changed = 0;
         const bool streams = !near_ && std::ranges::all_of(r_.loads, [&](std::size_t l) {
             return a_.accesses[l].depends(v);
         });
@@ -303,6 +314,9 @@ private:
                               ? static_cast<double>(step + 1)
                               : kGatherCost * lanes_;
             loads += copies;
+            // Words that are changed before their use: an op, and one more to broadcast them.
+            const bool as_copied = staged != nullptr && staged->load == l && !staged->across;
+            if (is_made(m) && !as_copied) changed += copies;
             const double touched =
                 copies * (t.i > 1 ? line_share(m, t.ri) : 1) * (t.j > 1 ? line_share(m, t.rj) : 1);
             lines += touched;
@@ -325,7 +339,7 @@ private:
         if (live > target_.vector_registers - 2) return INFINITY;
         // Two multiply-adds and two loads a cycle; a chain of dependent additions takes four cycles
         // a step; and loads that miss the nearest cache are not free beside the arithmetic.
-        const double steps = accumulators * std::max(1, r_.ops) / 2.0;
+        const double steps = accumulators * std::max(1, r_.ops) / 2.0 + changed;
         const double cycles = std::max({steps, loads / 2.0, 4.0, near_ ? 0 : far / kFarBytes}) +
                               lines * kLoadCycles + (near_ ? 0 : missed * kMissCycles);
         // A ragged block is code of its own, which small kernels do not earn back.
@@ -374,8 +388,7 @@ private:
         const double steps_bytes =
             staged == nullptr
                 ? 0
-                : a_.volume(staged->steps) *
-                      static_cast<double>(size_of(a_.accesses[staged->load].node->dtype()));
+                : a_.volume(staged->steps) * kept_bytes(a_.accesses[staged->load], staged->across);
         const auto consider = [&](std::int64_t ri, std::int64_t rj) {
             for (int i : kRows) {
                 if (ri < 0 ? i > 1 : i > a_.size(ri)) break;
@@ -419,8 +432,7 @@ private:
         for (const Plan::Unrolled& u : plan.unrolled)
             if (m.depends(u.range)) return;
         const double width = tile.vectors * lanes_;
-        const double bytes =
-            a_.volume(s.steps) * width * static_cast<double>(size_of(m.node->dtype()));
+        const double bytes = a_.volume(s.steps) * width * kept_bytes(m, s.across);
         double blocks = a_.volume(s.scope) / width;
         if (bytes > kStageBytes) return;
         if (trips_ != 0) {

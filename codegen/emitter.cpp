@@ -8,6 +8,7 @@
 #include <sinter/ir/error.h>
 #include <sinter/ir/simplify.h>
 
+#include "analysis.h"
 #include "combine.h"
 
 namespace sinter::codegen {
@@ -700,7 +701,9 @@ Value Emitter::streaming(Ref store, const Address& where) {
 bool Emitter::accumulate_product(Ref reduction, Ref product, Value& acc, std::uint16_t lanes) {
     const bool sum = reduction->is(Op::Reduce) &&
                      reduction->arg(0) == static_cast<std::int64_t>(ir::ReduceKind::Add);
-    if (!fma_ || !sum || (product->dtype() != f32 && product->dtype() != f64)) return false;
+    const bool dot = sum && without_masks(product)->is(Op::Dot);
+    if (!dot && (!fma_ || !sum || (product->dtype() != f32 && product->dtype() != f64)))
+        return false;
     // A product that counts only where a mask holds leaves the sum alone elsewhere.
     std::vector<Ref> masks;
     while (product->is(Op::Where) && product->src(2)->is(Op::Const) &&
@@ -708,9 +711,10 @@ bool Emitter::accumulate_product(Ref reduction, Ref product, Value& acc, std::ui
         masks.push_back(product->src(0));
         product = product->src(1);
     }
-    if (!product->is(Op::Mul) || known(product)) return false;
+    if ((!product->is(Op::Mul) && !dot) || known(product)) return false;
     const Value a = splat(value(product->src(0)), lanes), b = splat(value(product->src(1)), lanes);
-    const Value next = arith(Op::Fma, product->dtype(), {a, b, acc});
+    const Value next = dot ? arith(Op::Dot, product->dtype(), {a, b, acc}, product->arg(0))
+                           : arith(Op::Fma, product->dtype(), {a, b, acc});
     Value counts = kNone;
     for (Ref m : masks) counts = counts == kNone ? value(m) : logic(Op::And, counts, value(m));
     acc = counts == kNone ? next : select(splat(counts, lanes), next, acc);

@@ -9,6 +9,7 @@
 #include <sinter/ir/error.h>
 #include <sinter/ir/node.h>
 
+#include "dots.h"
 #include "emitter.h"
 
 namespace sinter::codegen {
@@ -656,6 +657,8 @@ private:
             return define(
                 v, call(t, "llvm.abs." + mangled(from, i.lanes), {{t, a(0)}, {"i1", "false"}}));
         }
+        if (i.op == Op::Dot)
+            return define(v, "bitcast " + t + " " + dot(i, i.lanes, a(0), a(1), a(2)) + " to " + t);
         for (const Mnemonics& m : kBinary) {
             if (m.op != i.op) continue;
             const bool is_signed = is_signed_int(from) || from == DType::Index;
@@ -722,6 +725,58 @@ private:
                   "llvm.x86.avx512.mask.scalef." + std::string(dt == f32 ? "ps" : "pd") + "." +
                       std::to_string(8 * bytes),
                   args));
+        return r;
+    }
+
+    // In registers of 16 to 64 bytes. Gives the value's name.
+    std::string dot(const Inst& i, int lanes, const std::string& x, const std::string& y,
+                    const std::string& sum) {
+        const std::string t = type(i.dtype, lanes), words = type(DType::U32, lanes);
+        const std::string r = fresh("t");
+        if (lanes == 1) {
+            std::string wide[3];
+            for (const int k : {0, 1, 2}) {
+                const DType dt = k < 2 ? DType::U32 : i.dtype;
+                wide[k] = fresh("t");
+                line(wide[k] + " = insertelement " + type(dt, 4) + " zeroinitializer, " +
+                     type(dt, 1) + " " +
+                     (k == 0   ? x
+                      : k == 1 ? y
+                               : sum) +
+                     ", i64 0");
+            }
+            const std::string four = dot(i, 4, wide[0], wide[1], wide[2]);
+            line(r + " = extractelement " + type(i.dtype, 4) + " " + four + ", i64 0");
+            return r;
+        }
+        const int most = target_.vector_bits / 32;
+        if (lanes < 4 || lanes > most) {
+            // Too few: twice as many; too many: by halves.
+            const bool few = lanes < 4;
+            const int to = few ? 2 * lanes : lanes / 2;
+            std::string parts[2];
+            for (int k = 0; k < (few ? 1 : 2); ++k)
+                parts[k] = dot(i, to, shuffled(DType::U32, lanes, x, x, to, k * to),
+                               shuffled(DType::U32, lanes, y, y, to, k * to),
+                               shuffled(i.dtype, lanes, sum, sum, to, k * to));
+            return few ? shuffled(i.dtype, to, parts[0], parts[0], lanes, 0)
+                       : shuffled(i.dtype, to, parts[0], parts[1], lanes, 0);
+        }
+        const std::string bits = std::to_string(32 * lanes);
+        if (i.imm == static_cast<std::int64_t>(DotKind::QuadsOfBytes)) {
+            line(r + " = " +
+                 call(t, "llvm.x86.avx512.vpdpbusd." + bits, {{t, sum}, {words, x}, {words, y}}));
+            return r;
+        }
+        const std::string pairs = vector_of("bfloat", 2 * lanes);
+        std::string operands[2];
+        for (const int k : {0, 1}) {
+            operands[k] = fresh("t");
+            line(operands[k] + " = bitcast " + words + " " + (k == 0 ? x : y) + " to " + pairs);
+        }
+        line(r + " = " +
+             call(t, "llvm.x86.avx512bf16.dpbf16ps." + bits,
+                  {{t, sum}, {pairs, operands[0]}, {pairs, operands[1]}}));
         return r;
     }
 

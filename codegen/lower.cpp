@@ -17,6 +17,7 @@
 #include "choose_gpu.h"
 #include "columns.h"
 #include "cuda.h"
+#include "dots.h"
 #include "linearize.h"
 #include "llvm.h"
 #include "lowering.h"
@@ -387,14 +388,26 @@ std::vector<Step> choose_cuts(const Lowering& l, const Form& form) {
     return cuts;
 }
 
+// Sums of narrow products, several at a time. What hands rows on is cut first.
+void make_dots(const Lowering& l, Form& form) {
+    const std::int64_t dots = ir::env::number("DOTS");
+    if (dots == 0 || l.gpu() || has_near_memory(form.sink())) return;
+    const bool random = l.random != nullptr && ((*l.random)() & 1) != 0;
+    if (l.random != nullptr && !random) return;
+    if (const std::optional<DotSum> sum = choose_dots(form, l.target, dots == 2 || random))
+        make_dots(form, *sum, l.target);
+}
+
 // How a kernel is cut, if at all; then its parts. Gives the steps of the kernel's own line.
 std::vector<Step> lower_cut(Lowering& l, Form& form, const std::optional<Triangle>& triangle) {
     std::vector<Step> cuts;
     if (l.line_is_given()) {
-        cuts = replay_kernel(form, l.pinned != nullptr ? l.pinned->kernel : *l.wish->kernel);
+        cuts =
+            replay_kernel(form, l.pinned != nullptr ? l.pinned->kernel : *l.wish->kernel, l.target);
     } else if (!l.plain) {
         divide_ranges(form);
         fuse_ranges(form);
+        make_dots(l, form);
         if (l.random == nullptr)
             cuts = choose_cuts(l, form);
         else if (const auto cut = random_cut(form, has_near_memory(form.sink()), *l.random))
@@ -464,7 +477,9 @@ std::optional<std::vector<Step>> unasked_cut(Arena& arena, const Prepared& kerne
 std::string Target::key() const {
     return (kind == Kind::Cuda ? "cuda|" : "") + triple + "|" + cpu + "|" + features + "|" +
            std::to_string(vector_bits) + "|" + std::to_string(vector_registers) + "|" +
-           (fma ? "fma " : "") + (native_f16 ? "f16 " : "") + (native_bf16 ? "bf16" : "");
+           (fma ? "fma " : "") + (native_f16 ? "f16 " : "") + (native_bf16 ? "bf16 " : "") +
+           (dots_of_bf16 ? "pairs " : "") + (fast_dots_of_bf16 ? "fast " : "") +
+           (dots_of_bytes ? "quads" : "");
 }
 
 Program lower(Ref sink, const std::string& name, const Target& target, const Schedule* pinned) {

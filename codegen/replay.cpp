@@ -7,7 +7,9 @@
 
 #include <sinter/ir/error.h>
 
+#include "chain.h"
 #include "choose.h"
+#include "dots.h"
 
 namespace sinter::codegen {
 namespace {
@@ -116,6 +118,8 @@ public:
                 return;
             case StepKind::Stream:
                 return stream(o[0], o[1]);
+            case StepKind::Dots:
+                fail("is a step of the kernel, not of a part");
             case StepKind::Chunk:
             case StepKind::Sums:
             case StepKind::Blocks:
@@ -568,7 +572,7 @@ private:
 
 }  // namespace
 
-std::vector<Step> replay_kernel(Form& form, std::span<const Step> steps) {
+std::vector<Step> replay_kernel(Form& form, std::span<const Step> steps, const Target& target) {
     const auto is_cut = [](const Step& s) {
         return s.kind == StepKind::Chunk || s.kind == StepKind::Sums ||
                s.kind == StepKind::Blocks || s.kind == StepKind::Chain;
@@ -578,12 +582,22 @@ std::vector<Step> replay_kernel(Form& form, std::span<const Step> steps) {
     const bool most = cuts.size() < 2 || (cuts.size() == 2 && cuts[0].kind == StepKind::Sums &&
                                           cuts[1].kind == StepKind::Blocks);
     if (!most) throw ValueError("schedule: `" + to_text(cuts.back()) + "`: it is cut already");
-    Replay replay(form, nullptr, {});
+    std::optional<Replay> replay(std::in_place, form, nullptr, std::nullopt);
     for (const Step& step : std::span(steps.begin(), first)) {
+        if (step.kind == StepKind::Dots) {
+            if (target.kind == Target::Kind::Cuda || has_near_memory(form.sink()))
+                throw ValueError("schedule: `" + to_text(step) +
+                                 "`: not on a GPU, nor where rows are handed on");
+            if (step.operands[2] < 0 || form.is_used(step.operands[2]))
+                throw ValueError("schedule: `" + to_text(step) + "`: a range of a number in use");
+            make_dots(form, {step.operands[0], step.operands[1]}, target, step.operands[2]);
+            replay.emplace(form, nullptr, std::nullopt);
+            continue;
+        }
         if (step.kind != StepKind::Divide && step.kind != StepKind::Fuse)
             throw ValueError("schedule: `" + to_text(step) +
                              "` is a step of a part, not of the kernel");
-        replay.run(step);
+        replay->run(step);
     }
     return cuts;
 }

@@ -13,7 +13,7 @@ namespace sinter::codegen {
 
 /// Does the steps that come before a kernel is cut, and gives the cuts that follow. Throws
 /// ValueError that quotes a step which is not possible, or would change the results.
-std::vector<Step> replay_kernel(Form& form, std::span<const Step> steps);
+std::vector<Step> replay_kernel(Form& form, std::span<const Step> steps, const Target& target);
 
 /// Does the steps of a part and places what they leave open: ranges that all stores and reductions
 /// have run in parallel, by the longest stride of what is stored, the others serially. `trips`,

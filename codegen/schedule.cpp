@@ -26,6 +26,7 @@ constexpr Pattern kPatterns[] = {
     {StepKind::Divide, "divide %r by %n into %r %r"},
     {StepKind::Bind, "bind %r to %o"},
     {StepKind::Fuse, "fuse %r with %r"},
+    {StepKind::Dots, "dots %r by %n into %r"},
     {StepKind::Stage, "stage %v over %R"},
     {StepKind::StagePadded, "stage %v over %R padded %n"},
     {StepKind::StageWhile, "stage %v over %R while %V"},

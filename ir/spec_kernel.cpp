@@ -224,6 +224,12 @@ std::span<const SpecRow> scheduled_spec() {
         all.push_back(row(Op::Fma, "three floats of one dtype", [](Ref n) {
             return sources(n, 3) && is_float(n->dtype()) && same_dtypes(n->src(), n->dtype());
         }));
+        all.push_back(
+            row(Op::Dot, "two words and the sum that their products are added to", [](Ref n) {
+                return sources(n, 3) && args(n, 1) && n->src(0)->dtype() == u32 &&
+                       n->src(1)->dtype() == u32 && n->src(2)->dtype() == n->dtype() &&
+                       n->dtype() == (n->arg(0) == 0 ? f32 : i32);
+            }));
         return all;
     }();
     return rows;

@@ -51,14 +51,18 @@ codegen::Target native() {
     if (has(f, "avx512f") && has(f, "avx512vl") && has(f, "avx512dq") && has(f, "avx512bw")) {
         target.vector_bits = 512;
         target.vector_registers = 32;
-        target.native_bf16 = has(f, "avx512bf16");
+        target.native_bf16 = target.dots_of_bf16 = has(f, "avx512bf16");
+        target.dots_of_bytes = has(f, "avx512vnni");
     } else if (has(f, "avx2") && target.fma) {
         target.vector_bits = 256;
+        target.dots_of_bytes = has(f, "avxvnni");
     }
 #if defined(__aarch64__)
     target.vector_registers = 32;
     target.fma = target.native_f16 = true;
 #endif
+    // Intel's cores take twice as long for it as for a multiply-add.
+    target.fast_dots_of_bf16 = target.dots_of_bf16 && target.cpu.starts_with("znver");
     target.threads = thread_count();
     return target;
 }

@@ -19,6 +19,7 @@ enum class StepKind : std::uint8_t {
     Divide,        ///< the same where the quotient and remainder by n index memory
     Bind,          ///< bind r to role
     Fuse,          ///< fuse r with r: one range, of the outer's number
+    Dots,          ///< a sum of products over r, n narrow ones at a time: words of n steps
     Stage,         ///< stage v over r…: in the thread's scratch, the last running fastest
     StagePadded,   ///< the same, rows n elements further apart
     StageWhile,    ///< the same; the reductions named go on computing it themselves

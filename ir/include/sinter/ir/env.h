@@ -48,6 +48,9 @@ inline constexpr auto kEnvVars = std::to_array<EnvVar>({
      "are."},
     {"BLOCKS", Kind::Number, "1",
      "0 runs every sum of products in one go; 2 cuts all of them into blocks of a few steps."},
+    {"DOTS", Kind::Number, "1",
+     "0 adds one product at a time; 2 pairs and quads of narrow ones wherever there is an "
+     "instruction for it."},
     {"STREAM", Kind::Number, "1",
      "0 writes every result through the caches; 2 none, where whole lines are written."},
     {"SCHEDULE", Kind::Number, "0",

@@ -29,7 +29,8 @@ double Machine::bandwidth(double bytes) const {
 }
 
 double Machine::seconds(double flops, double bytes, bool of_bf16) const {
-    const double peak = of_bf16 && bf16_flops > 0 ? bf16_flops : f32_flops;
+    // Where pairs of bf16 are slower, widened ones need not be.
+    const double peak = of_bf16 ? std::max(bf16_flops, f32_flops) : f32_flops;
     const double rate = bandwidth(bytes);
     return std::max(peak > 0 ? flops / peak : 0, rate > 0 ? bytes / rate : 0);
 }

@@ -36,6 +36,15 @@ bool make_matmul(Maker& m) {
         else if (left.size() <= 2 && m.random.chance(0.15))
             right.insert(right.begin(), m.random.between(1, 3));
     }
+    const std::int64_t cost = numel_of(left) / std::max<std::int64_t>(1, inner) * numel_of(right);
+    // Bytes that are summed in i32.
+    if (m.random.chance(0.1) && numel_of(right) <= 600) {
+        for (const sn::Shape& shape : {left, right}) {
+            const int bytes = m.leaf(m.random.chance(0.5) ? sn::i8 : sn::u8, shape);
+            m.in(m.before("cast", {{bytes, {}}}, {Param::of_type(sn::i32)}));
+        }
+        return cost <= 40000;
+    }
     const sn::DType dt = m.value(a).dtype();
     std::vector<int> fit;
     for (const int i : m.values_of(Take::Number))
@@ -44,7 +53,7 @@ bool make_matmul(Maker& m) {
     m.in(!fit.empty() && m.random.chance(0.5)
              ? m.random.of(fit)
              : m.leaf(m.random.chance(0.8) ? dt : m.dtype(Take::Number), right));
-    return numel_of(left) / std::max<std::int64_t>(1, inner) * numel_of(right) <= 40000;
+    return cost <= 40000;
 }
 
 // A float value, one it was computed from, and a cotangent.

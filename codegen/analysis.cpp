@@ -131,18 +131,27 @@ Analysis analyse(Ref sink) {
         for (Ref s : n->src()) {
             region[s] |= inside;
             // Of several reductions that share a value it is part of the longest.
-            if (mine != 0 && (owner[s] == 0 ||
-                              reductions[mine - 1].volume >= reductions[owner[s] - 1].volume))
+            if (mine != 0 &&
+                (owner[s] == 0 || reductions[mine - 1].volume >= reductions[owner[s] - 1].volume))
                 owner[s] = mine;
         }
     }
     a.ordered = a.scanned | other_order;
     a.scanned &= ~other_order;
-    // What words are made of is made as they are copied.
-    for (Reducing& r : reductions)
-        if (r.node->is(Op::Reduce) && without_masks(r.node->src(0))->is(Op::Dot)) r.ops = 1;
     std::ranges::reverse(reductions);
     a.reductions = std::move(reductions);
+    // What words, or wider numbers, are made of is made once for several products.
+    for (Reducing& r : a.reductions) {
+        if (!r.node->is(Op::Reduce)) continue;
+        const Ref product = without_masks(r.node->src(0));
+        const auto is_widened = [&](std::size_t l) {
+            const Ref load = a.accesses[l].node, factor = factor_of(a, load);
+            return size_of(factor->dtype()) > size_of(load->dtype());
+        };
+        if (product->is(Op::Dot) ||
+            (product->is(Op::Mul) && std::ranges::all_of(r.loads, is_widened)))
+            r.ops = 1;
+    }
     a.eligible = ~std::uint64_t{0};
     for (Ref s : a.stores) a.eligible &= s->ranges();
     a.eligible &= ~a.closed & ~a.ordered;

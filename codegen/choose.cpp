@@ -21,6 +21,7 @@ constexpr double kGatherCost = 1.3;        // of an indexed lane, in scalar load
 constexpr std::int64_t kFarApart = 16;     // elements: neighbours across rows share no cache line
 constexpr double kRowBytes = 1 << 15;      // of the nearest cache, for a row kept near
 constexpr double kLongRowBytes = 1 << 18;  // of the second, for one that is dear
+constexpr double kTileBytes = 1 << 17;     // of the second, for the rows of a tile
 constexpr int kDearOps = 12;
 constexpr int kCostlyOps = 8;  // value ops above which computing again is dearer than reading back
 constexpr std::int64_t kWindow = 4, kWindowVectors = 18;
@@ -326,6 +327,40 @@ void along_lanes(Form& form, Ref rows, Ref lane) {
     form.let(halves.inner, lane);
 }
 
+// The rows of a tile as what they are multiplied as, if that is made of what is read: once for each
+// tile, a step of the reduction beside the other, not for each of its vectors.
+void stage_rows(Form& form, Ref lane) {
+    const Analysis a = analyse(form.sink());
+    for (const MemoryAccess& m : a.accesses) {
+        if (m.is_store || m.general != 0 || m.depends(lane->arg(0)) ||
+            m.node->src(0)->arg(0) == kThreadSlot)
+            continue;
+        const Ref factor = factor_of(a, m.node);
+        if (factor == m.node) continue;
+        std::vector<Ref> over, steps;
+        double bytes = static_cast<double>(size_of(factor->dtype()));
+        for (std::int64_t n : a.numbers) {
+            if (!m.depends(n)) continue;
+            if (has(a.closed, n))
+                steps.push_back(a.range[n]);
+            else if (ir::role_of(a.range[n]) == Role::Unroll)
+                over.push_back(a.range[n]);
+            else
+                continue;
+            bytes *= static_cast<double>(a.size(n));
+        }
+        if (over.empty() || steps.empty() || bytes > kTileBytes) continue;
+        std::ranges::stable_sort(steps, std::ranges::greater(),
+                                 [&](Ref r) { return std::abs(m.stride[r->arg(0)]); });
+        const Ref along = steps.back();
+        if (m.stride[along->arg(0)] != 1 || a.size(along->arg(0)) < a.size(lane->arg(0))) continue;
+        over.insert(over.end(), steps.begin(), steps.end());
+        form.stage(factor, over);
+        along_lanes(form, form.rename_in_copy(along), lane);
+        return;
+    }
+}
+
 // The values below `root` that are computed in its own pass: not those of reductions, which come
 // before.
 std::vector<Ref> own_values(Ref root) {
@@ -509,6 +544,8 @@ Placed apply(Form& form, const Analysis& before, const Plan& plan) {
     }
     Placed result;
     if (plan.staged_for != 0) stage(form, lane, vectors, plan.squares);
+    if (plan.staged_for != 0 && plan.contraction && plan.vectors > 1 && copied == nullptr)
+        stage_rows(form, lane);
     if (copied != nullptr) along_lanes(form, copied, lane);
     // Passes over the rows, one row at a time: what they share is kept near.
     if (plan.unrolled.empty() && plan.vector >= 0 && has(before.closed, plan.vector)) {

@@ -208,10 +208,12 @@ private:
         return a_.volume(a_.ranges_of(a_.accesses[copied.load]) | trips_);
     }
 
-    // Whether words are put together of what m reads.
+    // Whether words are put together of what m reads, or wider numbers made of it.
     bool is_made(const MemoryAccess& m) const {
+        const Ref factor = factor_of(a_, m.node);
+        if (factor == m.node) return false;
         const Ref product = r_.node->is(Op::Reduce) ? without_masks(r_.node->src(0)) : r_.node;
-        return product->is(Op::Dot) && factor_of(a_, m.node) != m.node;
+        return product->is(Op::Dot) || size_of(factor->dtype()) > size_of(m.node->dtype());
     }
 
     // Bytes of an element as it is copied: what is transposed is copied as it lies.
@@ -314,7 +316,7 @@ private:
                               ? static_cast<double>(step + 1)
                               : kGatherCost * lanes_;
             loads += copies;
-            // Words that are changed before their use: an op, and one more to broadcast them.
+            // What is changed before its use: an op, and one more to broadcast it.
             const bool as_copied = staged != nullptr && staged->load == l && !staged->across;
             if (is_made(m) && !as_copied) changed += copies;
             const double touched =

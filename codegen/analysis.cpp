@@ -51,7 +51,9 @@ Ref factor_of(const Analysis& a, Ref load) {
     for (const Reducing& r : a.reductions) {
         if (!r.node->is(Op::Reduce)) continue;
         const Ref product = without_masks(r.node->src(0));
-        if (!product->is(Op::Mul) && !product->is(Op::Dot)) continue;
+        // Products of integers that are known to be small have instructions of their own.
+        const bool made = product->is(Op::Mul) ? is_float(product->dtype()) : product->is(Op::Dot);
+        if (!made) continue;
         for (Ref factor : product->src().first(2)) {
             if (!ir::is_elementwise(factor->op()) || factor->ranges() != load->ranges()) continue;
             const std::vector<Ref> below = ir::toposort(std::span(&factor, 1));

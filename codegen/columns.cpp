@@ -99,6 +99,38 @@ private:
     const std::set<std::int64_t>& zero_slots_;
 };
 
+bool finds_maxima(const ChainStep& step) {
+    return std::ranges::any_of(step.nodes, [&](Ref n) {
+        return n->is(Op::Reduce) && static_cast<ReduceKind>(n->arg(0)) == ReduceKind::Max &&
+               closes(n, step.column);
+    });
+}
+
+// Weights that are made from the maxima of columns are 0 outside only where each has one that is
+// no -infinity.
+bool every_column_has_a_row(const Triangle& triangle, Ref column, Ref row) {
+    if (triangle.upper) return triangle.bound == 0;
+    return row->src(0)->is(Op::Const) &&
+           column->src(0)->arg(0) <= row->src(0)->arg(0) - 1 + triangle.bound;
+}
+
+// Whether what is copied in trips of the loop is read in the same trips: another loop would read
+// what was never copied.
+bool keeps_to_itself(Ref sink, Ref loop) {
+    const std::vector<Ref> nodes = ir::toposort(std::span(&sink, 1));
+    const auto is_copy = [](Ref n) { return n->src(0)->arg(0) == kThreadSlot; };
+    const auto depends = [&](Ref n) { return (n->src(1)->ranges() & range_bit(loop)) != 0; };
+    for (Ref store : sink->src()) {
+        if (!is_copy(store) || !depends(store)) continue;
+        for (Ref load : nodes)
+            if (load->is(Op::Load) && is_copy(load) && !depends(load) &&
+                load->src(1)->vmin() <= store->src(1)->vmax() &&
+                load->src(1)->vmax() >= store->src(1)->vmin())
+                return false;
+    }
+    return true;
+}
+
 }  // namespace
 
 std::optional<Triangle> find_triangle(Ref sink) {
@@ -135,6 +167,9 @@ std::optional<Triangle> find_triangle(Ref sink) {
                 found = triangle_of(n->src(0), steps[masking].column, row);
     if (!found || (found->upper ? found->bound < 0 : found->bound < 1)) return std::nullopt;
     --masking;
+    if (!finds_maxima(steps[masking]) &&
+        !every_column_has_a_row(*found, steps[masking].column, row))
+        return std::nullopt;
 
     // Those before it make what it reads, and nobody else reads that.
     for (std::size_t s = 0; s < steps.size(); ++s) {
@@ -198,7 +233,8 @@ std::vector<std::vector<Limit>> column_limits(Arena& arena, const ChainCut& cut,
                     stride * term->src(0)->arg(0) == cut.columns)
                     loop = {term, stride};
         }
-        if (loop.range == nullptr || is_ragged(loop.range)) return none;
+        if (loop.range == nullptr || is_ragged(loop.range) || !keeps_to_itself(sink, loop.range))
+            return none;
         widest = std::max(widest, loop.width);
         loops.push_back(loop);
     }

@@ -1,5 +1,7 @@
 // Products, and gradients of all that came before.
 
+#include <cmath>
+
 #include "maker.h"
 
 namespace fuzz {
@@ -82,6 +84,50 @@ bool make_gradient(Maker& m, bool with_cotangent) {
     return false;
 }
 
+// Queries, keys and values of up to two batches, and which keys a query sees: 0 all, 1 those up to
+// an offset from it, 2 those from there on.
+bool make_attention(Maker& m) {
+    const sn::DType dt = m.random.chance(0.7) ? sn::f32 : m.dtype(Take::Float);
+    const std::int64_t queries = m.random.between(1, 40),
+                       keys = m.random.chance(0.7) ? queries : m.random.between(1, 40),
+                       width = m.random.between(1, 9);
+    const Ints batches = m.random.chance(0.5) ? Ints{} : Ints{m.random.between(1, 3)};
+    for (const Ints& last : {Ints{queries, width}, Ints{keys, width}, Ints{keys, width}}) {
+        Ints shape = batches;
+        shape.insert(shape.end(), last.begin(), last.end());
+        m.in(m.leaf(dt, sn::Shape(shape), Draw::Tame));
+    }
+    // Every query sees a key: what becomes of weights that there are none of is open.
+    const std::int64_t mask = m.random.between(0, 2),
+                       more = m.random.chance(0.6) ? 0 : m.random.between(0, 4);
+    m.param(Param::of_int(mask));
+    m.param(Param::of_int(mask == 1 ? more : std::min<std::int64_t>(0, keys - queries) - more));
+    return true;
+}
+
+sn::Tensor attention(const Call& c) {
+    const sn::Tensor &q = c.tensor(0), &k = c.tensor(1), &v = c.tensor(2);
+    sn::Tensor scores = sn::matmul(q, sn::transpose(k, -2, -1));
+    const sn::Tensor all =
+        sn::ones({q.shape()[q.ndim() - 2], k.shape()[k.ndim() - 2]}, sn::boolean);
+    if (c.integer(0) != 0)
+        scores =
+            sn::where(c.integer(0) == 1 ? sn::tril(all, c.integer(1)) : sn::triu(all, c.integer(1)),
+                      scores, -INFINITY);
+    return sn::matmul(sn::softmax(scores, -1), v);
+}
+
+std::string print_attention(const std::vector<std::string>& texts, const Step& step) {
+    const std::string all = "sn::ones({" + texts[0] + ".shape()[" + texts[0] + ".ndim() - 2], " +
+                            texts[1] + ".shape()[" + texts[1] + ".ndim() - 2]}, sn::boolean)";
+    std::string scores = "sn::matmul(" + texts[0] + ", sn::transpose(" + texts[1] + ", -2, -1))";
+    if (step.params[0].integer != 0)
+        scores = std::string("sn::where(sn::") + (step.params[0].integer == 1 ? "tril" : "triu") +
+                 "(" + all + ", " + std::to_string(step.params[1].integer) + "), " + scores +
+                 ", -INFINITY)";
+    return "sn::matmul(sn::softmax(" + scores + ", -1), " + texts[2] + ")";
+}
+
 }  // namespace
 
 void add_products(std::vector<Row>& all) {
@@ -92,6 +138,8 @@ void add_products(std::vector<Row>& all) {
                    [](const Call& c) { return sn::dot(c.arg(0), c.arg(1)); }});
     all.push_back({"outer", [](Maker& m) { return vectors(m, false); },
                    [](const Call& c) { return sn::outer(c.arg(0), c.arg(1)); }});
+    all.push_back({"attention", make_attention, attention, print_attention});
+    all.back().weight = 3;
     // Gradients refuse inputs that turn out not to reach the loss: what the rows hold to reach it
     // is an estimate.
     all.push_back({"gradient", [](Maker& m) { return make_gradient(m, false); },

@@ -24,12 +24,12 @@ constexpr double kChunkSteps = 64;  // of a sum, in the time of writing and read
 
 // What is cut, and into what.
 struct Sizes {
-    double panel_bytes = 1.25 * (1 << 20);  // of the second-level cache, for all steps of a panel
-    double near_bytes = 2 << 20;            // operands that are so small are near as they lie
-    double few_steps = 256;                 // no copy pays for so few
-    std::int64_t few_uses = 16;             // of an operand: not worth a copy
-    std::int64_t steps = 512;               // of a block: its part of a panel fits near
-    std::int64_t columns = 64;              // of a trip: a register tile wide
+    double panel_share = 0.625;  // of the second-level cache, for all steps of a panel
+    double near_share = 1;       // operands that are so small are near as they lie
+    double few_steps = 256;      // no copy pays for so few
+    std::int64_t few_uses = 16;  // of an operand: not worth a copy
+    std::int64_t steps = 512;    // of a block: its part of a panel fits near
+    std::int64_t columns = 64;   // of a trip: a register tile wide
     std::int64_t most_rows = 1024, copied_rows = 256, least_rows = 64;
     std::int64_t trips = 8;  // keep threads busy
     std::array<std::int64_t, 4> window_columns = {128, 64, 32, 16};
@@ -102,10 +102,11 @@ double operand_bytes(const Analysis& a, const Reducing& r) {
 
 // Whether an operand's panel of all steps would not stay near, or parts of lines would be gone
 // before the others are used.
-bool pays(const Analysis& a, const Reducing& r, const Sizes& sizes) {
+bool pays(const Analysis& a, const Reducing& r, const Sizes& sizes, std::int64_t cache_bytes) {
+    const auto cache = static_cast<double>(cache_bytes);
     const double steps = a.volume(r.closed);
-    return steps * kPanelWidth > sizes.panel_bytes ||
-           (steps >= sizes.few_steps && operand_bytes(a, r) > sizes.near_bytes &&
+    return steps * kPanelWidth > sizes.panel_share * cache ||
+           (steps >= sizes.few_steps && operand_bytes(a, r) > sizes.near_share * cache &&
             steps_apart(a, r));
 }
 
@@ -284,11 +285,11 @@ std::int64_t chunk_of(std::int64_t size, const Sizes& sizes) {
 
 }  // namespace
 
-std::optional<BlockPart> choose_chunks(const Form& form, bool always) {
+std::optional<BlockPart> choose_chunks(const Form& form, bool always, std::int64_t cache_bytes) {
     const Analysis before = analyse(form.sink());
     const Sizes sizes = always ? kForced : Sizes{};
     const Reducing* const sum = sum_to_cut(before);
-    if (sum == nullptr || !pays(before, *sum, sizes)) return std::nullopt;
+    if (sum == nullptr || !pays(before, *sum, sizes, cache_bytes)) return std::nullopt;
     const std::uint64_t windows = window_ranges(before, *sum);
     std::vector<Group> groups = groups_of(before, *sum);
     if (windows == 0 || groups.size() != 2) return std::nullopt;
@@ -355,11 +356,13 @@ ChunkedSum cut_into_sums(Form& form, const BlockPart& part) {
     return result;
 }
 
-std::optional<BlockSizes> choose_blocks(const Form& form, BlockWish wish) {
+std::optional<BlockSizes> choose_blocks(const Form& form, BlockWish wish,
+                                        std::int64_t cache_bytes) {
     const Analysis before = analyse(form.sink());
     const Sizes sizes = wish == BlockWish::Tiny ? kForced : Sizes{};
     const Reducing* const sum = sum_to_cut(before);
-    if (sum == nullptr || (wish != BlockWish::WherePossible && !pays(before, *sum, sizes)))
+    if (sum == nullptr ||
+        (wish != BlockWish::WherePossible && !pays(before, *sum, sizes, cache_bytes)))
         return std::nullopt;
     const std::vector<Group> groups = groups_of(before, *sum);
     if (groups.size() != 2) return std::nullopt;  // rows and columns

@@ -41,7 +41,7 @@ enum class BlockWish : std::uint8_t {
     WherePossible,  ///< shorter sums as well
     Tiny,           ///< sums of any length, into blocks of a few steps, for tests
 };
-std::optional<BlockSizes> choose_blocks(const Form& form, BlockWish wish);
+std::optional<BlockSizes> choose_blocks(const Form& form, BlockWish wish, std::int64_t cache_bytes);
 
 /// Throws ValueError where there is no such sum, or its parts do not fit a thread's scratch.
 BlockCut cut_sum(Form& form, const BlockSizes& sizes);
@@ -56,7 +56,7 @@ struct ChunkedSum {
 /// Chunks for one long sum of products of which an operand is seen through windows (the gradient of
 /// a convolution's weight), where its results are too few to keep threads busy; as with the blocks
 /// above, by the sizes alone. With `always`, wherever the sum divides.
-std::optional<BlockPart> choose_chunks(const Form& form, bool always);
+std::optional<BlockPart> choose_chunks(const Form& form, bool always, std::int64_t cache_bytes);
 
 /// Throws ValueError where no sum has this range, or the chunks do not divide it.
 ChunkedSum cut_into_sums(Form& form, const BlockPart& chunk);

@@ -13,7 +13,7 @@ namespace {
 
 using ir::Role;
 
-constexpr std::int64_t kNearBytes = 448 << 10;  // of the second-level cache
+constexpr double kNearShare = 7.0 / 32;  // of the second-level cache
 constexpr std::int64_t kAlignment = 64;
 constexpr std::int64_t kRowStep = 12;  // rows of a block: whole register tiles of 2, 3, 4, 6 or 12
 constexpr std::int64_t kMostRows = 48;
@@ -90,7 +90,7 @@ std::vector<std::vector<Ref>> chain_steps(Ref sink, std::uint64_t rows) {
     return steps;
 }
 
-ChainCut cut_chain(Form& form, std::optional<std::int64_t> given_rows) {
+ChainCut cut_chain(Form& form, std::int64_t cache_bytes, std::optional<std::int64_t> given_rows) {
     Arena& a = form.arena();
     const Analysis before = analyse(form.sink());
     const std::uint64_t rows = rows_of_chain(form.sink());
@@ -115,8 +115,14 @@ ChainCut cut_chain(Form& form, std::optional<std::int64_t> given_rows) {
     if (inner < 0) throw InternalError("codegen: near memory without rows");
 
     const std::int64_t row_bytes = share_places(values, chain_steps(form.sink(), rows));
-    std::int64_t block = std::min(kMostRows, kNearBytes / row_bytes);
-    block = block >= kRowStep ? block / kRowStep * kRowStep : std::max<std::int64_t>(1, block);
+    std::int64_t block = std::min(
+        kMostRows,
+        static_cast<std::int64_t>(kNearShare * static_cast<double>(cache_bytes)) / row_bytes);
+    if (block >= kRowStep)
+        block = block / kRowStep * kRowStep;
+    else if (block >= kRowStep / 2)
+        block = kRowStep / 2;
+    block = std::max<std::int64_t>(1, block);
     block = std::min(block, before.size(inner));
     if (given_rows) {
         if (*given_rows < 1 || *given_rows > before.size(inner) ||

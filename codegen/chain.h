@@ -37,7 +37,7 @@ std::vector<std::vector<Ref>> chain_steps(Ref sink, std::uint64_t rows);
 /// Splits the innermost rows into blocks of which the near values fit the second-level cache beside
 /// what they are made from (or of `rows` rows, if that is given), and lets near memory hold one
 /// block. Throws ValueError where so many do not fit a thread's scratch.
-ChainCut cut_chain(Form& form, std::optional<std::int64_t> rows = {});
+ChainCut cut_chain(Form& form, std::int64_t cache_bytes, std::optional<std::int64_t> rows = {});
 
 /// The steps as phases of a launch, with near memory in the launch's scratch, where each value is
 /// whole: for machines whose near memory is too small for the rows of several steps.

@@ -21,13 +21,14 @@ constexpr double kScatter = 1.5;  // cycles an element that is read or written a
 constexpr std::int64_t kPage = 4096;
 constexpr std::int64_t kShortRow = 7;  // rows of a tile by themselves
 constexpr double kLine = 64;
-constexpr double kStageBytes = 1.25 * (1 << 20);  // of the second-level cache, for one staged block
+constexpr double kStageShare = 0.625;  // of the second-level cache, for one staged block
 constexpr double kStageBlocks = 8,
                  kStageRows = 64,  // fewer do not keep threads busy, or pay for the copy
     kTripRows = 16;
 constexpr double kMostStageBlocks = 256, kCopyShare = 0.02;  // of the work, for copies in all
-constexpr double kRowsBytes = 1 << 19;      // of the second-level cache, for a trip's rows
-constexpr double kFarOperand = 1 << 20;     // bytes that stay in the second-level cache as they lie
+constexpr double kRowsShare = 0.25;  // of the second-level cache, for a trip's rows
+constexpr double kFarShare =
+    0.5;  // of the second-level cache: operands that stay there as they lie
 constexpr double kUnevenOperand = 1 << 18;  // the same where rows begin within lines
 constexpr double kSmallWork = 1e5;          // cycles that one thread may do alone
 constexpr std::size_t kTilesKept = 3;  // of one vector range, where several plans are asked for
@@ -181,11 +182,14 @@ private:
             if (across ? lies_across(m, v)
                        : m.stride[v] == 1 &&
                              (is_made(m) || pages_apart(m) ||
-                              a_.bytes_of(m) > (uneven(m) ? kUnevenOperand : kFarOperand)))
+                              a_.bytes_of(m) >
+                                  (uneven(m) ? kUnevenOperand : kFarShare * cache_bytes())))
                 return s;
         }
         return std::nullopt;
     }
+
+    double cache_bytes() const { return static_cast<double>(target_.cache_bytes); }
 
     // An operand whose rows lie side by side in memory, and its steps far apart.
     std::optional<CopiedRows> rows_to_copy(std::int64_t v) const {
@@ -195,7 +199,7 @@ private:
             if (m.general != 0 || m.depends(v) || in_a_row(m)) continue;
             const double bytes = a_.volume(a_.ranges_of(m) & ~trips_) *
                                  static_cast<double>(size_of(m.node->dtype()));
-            if (bytes > kRowsBytes) continue;
+            if (bytes > kRowsShare * cache_bytes()) continue;
             for (std::int64_t n : a_.numbers)
                 if (m.stride[n] == 1 && has(r_.scope & a_.outer & ~trips_, n) &&
                     a_.range[n]->src(0)->is(Op::Const))
@@ -398,7 +402,7 @@ private:
                     if (rj < 0 ? j > 1 : j > a_.size(rj)) break;
                     for (int vectors : kVectors) {
                         if (vectors > 1 && (vectors - 1) * lanes_ >= a_.size(v)) break;
-                        if (steps_bytes * vectors * lanes_ > kStageBytes) break;
+                        if (steps_bytes * vectors * lanes_ > kStageShare * cache_bytes()) break;
                         if (copied != nullptr && ri != copied->range) continue;
                         Tile t{0, i, j, vectors, ri, rj};
                         t.cost = tile_cost(v, t, staged, copied);
@@ -436,7 +440,7 @@ private:
         const double width = tile.vectors * lanes_;
         const double bytes = a_.volume(s.steps) * width * kept_bytes(m, s.across);
         double blocks = a_.volume(s.scope) / width;
-        if (bytes > kStageBytes) return;
+        if (bytes > kStageShare * cache_bytes()) return;
         if (trips_ != 0) {
             // Each trip has a copy of its own, for the rows that it has.
             if (a_.volume(a_.outer & ~s.scope & ~trips_) < kTripRows) return;

@@ -320,7 +320,8 @@ void lower_steps(Lowering& l, Form& form, std::vector<TripStep> steps, std::int6
 // Steps that a block of rows goes through.
 void lower_chain(Lowering& l, Form& form, const std::optional<Triangle>& triangle,
                  const std::optional<Step>& given) {
-    const ChainCut cut = cut_chain(form, given ? std::optional(given->operands[0]) : std::nullopt);
+    const ChainCut cut = cut_chain(form, l.target.cache_bytes,
+                                   given ? std::optional(given->operands[0]) : std::nullopt);
     std::vector<TripStep> steps;
     for (Ref sink : cut.sinks) steps.push_back({sink, cut.trips});
     LimitSteps limit;
@@ -375,10 +376,11 @@ std::vector<Step> choose_cuts(const Lowering& l, const Form& form) {
     if (l.plain || l.gpu() || blocks == 0 || has_near_memory(form.sink())) return cuts;
     const auto append_blocks = [&](const Form& sum) {
         const BlockWish wish = blocks == 2 ? BlockWish::Tiny : BlockWish::WhereItPays;
-        if (const std::optional<BlockSizes> sizes = choose_blocks(sum, wish))
+        if (const std::optional<BlockSizes> sizes = choose_blocks(sum, wish, l.target.cache_bytes))
             cuts.push_back(step_of(*sizes));
     };
-    if (const std::optional<BlockPart> chunk = choose_chunks(form, blocks == 2)) {
+    if (const std::optional<BlockPart> chunk =
+            choose_chunks(form, blocks == 2, l.target.cache_bytes)) {
         cuts.push_back({StepKind::Sums, {chunk->range, chunk->size}});
         Form whole = form;  // with the numbers that are taken
         append_blocks(Form(form.arena(), cut_into_sums(whole, *chunk).parts));
@@ -467,7 +469,8 @@ std::optional<std::vector<Step>> unasked_cut(Arena& arena, const Prepared& kerne
     Form form(arena, kernel.sink);
     divide_ranges(form);
     fuse_ranges(form);
-    const std::optional<BlockSizes> sizes = choose_blocks(form, BlockWish::WherePossible);
+    const std::optional<BlockSizes> sizes =
+        choose_blocks(form, BlockWish::WherePossible, target.cache_bytes);
     if (!sizes) return std::nullopt;
     std::vector<Step> steps = form.steps();
     steps.push_back(step_of(*sizes));
@@ -479,7 +482,7 @@ std::string Target::key() const {
            std::to_string(vector_bits) + "|" + std::to_string(vector_registers) + "|" +
            (fma ? "fma " : "") + (native_f16 ? "f16 " : "") + (native_bf16 ? "bf16 " : "") +
            (dots_of_bf16 ? "pairs " : "") + (fast_dots_of_bf16 ? "fast " : "") +
-           (dots_of_bytes ? "quads" : "");
+           (dots_of_bytes ? "quads" : "") + "|" + std::to_string(cache_bytes);
 }
 
 Program lower(Ref sink, const std::string& name, const Target& target, const Schedule* pinned) {

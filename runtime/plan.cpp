@@ -25,7 +25,7 @@ bool has_check(ir::Ref sink) {
 }
 
 // A part of a core's second-level cache, which holds what a kernel streams besides.
-constexpr std::int64_t kNearBytes = 512 << 10;
+constexpr std::int64_t kNearPart = 4;
 
 std::vector<bool> written(ir::Ref sink, std::size_t slots) {
     std::vector<bool> result(slots, false);
@@ -42,8 +42,8 @@ std::shared_ptr<const Plan> make_plan(const schedule::Normalised& graph,
         const trace::Span span("schedule", "compile");
         const std::int64_t chain = ir::env::number("CHAIN");
         const bool near = device == DeviceId::CPU && chain != 0;
-        plan->schedule =
-            schedule::make_schedule(graph, {may_overwrite, near ? kNearBytes : 0, chain > 1});
+        plan->schedule = schedule::make_schedule(
+            graph, {may_overwrite, near ? host_target().cache_bytes / kNearPart : 0, chain > 1});
     }
     plan->graph = hash_bytes(
         {reinterpret_cast<const char*>(graph.key.data()), graph.key.size() * sizeof(std::int64_t)});

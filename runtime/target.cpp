@@ -39,6 +39,17 @@ constexpr Level kLevels[] = {
     {"avx512", "x86-64-v4", "avx512bw", 512, 32, true, true},
 };
 
+// Bytes of a core's second-level cache, within what is plausible: some systems do not tell, or tell
+// of a cache that all cores share.
+std::int64_t second_level_cache() {
+    long bytes = 0;
+#if defined(_SC_LEVEL2_CACHE_SIZE)
+    bytes = sysconf(_SC_LEVEL2_CACHE_SIZE);
+#endif
+    if (bytes <= 0) bytes = 1 << 20;
+    return std::clamp<std::int64_t>(bytes, 512 << 10, 4 << 20);
+}
+
 codegen::Target native() {
     const llvm::Api& api = llvm::api();
     codegen::Target target;
@@ -63,6 +74,7 @@ codegen::Target native() {
 #endif
     // Intel's cores take twice as long for it as for a multiply-add.
     target.fast_dots_of_bf16 = target.dots_of_bf16 && target.cpu.starts_with("znver");
+    target.cache_bytes = second_level_cache();
     target.threads = thread_count();
     return target;
 }
@@ -79,6 +91,7 @@ codegen::Target at_level(const Level& level) {
     target.vector_registers = level.registers;
     target.fma = level.fma;
     target.native_f16 = level.f16;
+    target.cache_bytes = machine.cache_bytes;
     target.threads = machine.threads;
     return target;
 }

@@ -388,7 +388,7 @@ private:
             read.push_back(row.read);
             trips *= static_cast<double>(size_of_range(row.written));
         }
-        return row_bytes * cost::kChainRows <= limits_.near_bytes &&
+        return row_bytes * cost::kNearRows <= limits_.near_bytes &&
                (trips >= cost::kChainRows * cost::kParallelRows || limits_.always) &&
                shared_bytes(writer, written, -1) + shared_bytes(reader, read, slot) <=
                    2.0 * static_cast<double>(limits_.near_bytes);

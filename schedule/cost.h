@@ -26,9 +26,11 @@ inline constexpr std::uint32_t kMaxNodes = 2000;
 /// Places at which one kernel may evaluate one value.
 inline constexpr std::size_t kMaxPlaces = 16;
 /// A value that kernels hand to one another a few rows at a time instead of through memory: it is
-/// at least so large, and at least so many rows of it are kept near.
+/// at least so large, has so many rows for each that keeps the machine busy, and at least so many
+/// rows of it are kept near.
 inline constexpr double kChainBytes = 1 << 20;
 inline constexpr std::int64_t kChainRows = 16;
+inline constexpr std::int64_t kNearRows = 6;
 inline constexpr std::size_t kMaxStores = 12;
 inline constexpr std::size_t kMaxRanges = 48;
 

@@ -200,7 +200,7 @@ std::map<Id, Change> find_changes(const Graph& g, const Profile& profile,
                     change.reset();
                     break;
                 }
-                if (cone.sizes()[down] * kNearValues * cost::kChainRows *
+                if (cone.sizes()[down] * kNearValues * cost::kNearRows *
                         static_cast<std::int64_t>(size_of(g.dtype(value))) >
                     limits.near_bytes)
                     break;

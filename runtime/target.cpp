@@ -32,11 +32,12 @@ struct Level {
     int vector_bits;
     int registers;
     bool fma, f16;
+    std::int64_t cache_bytes;  // of such machines, as a rule
 };
 constexpr Level kLevels[] = {
-    {"sse2", "x86-64", "sse2", 128, 16, false, false},
-    {"avx2", "x86-64-v3", "avx2", 256, 16, true, true},
-    {"avx512", "x86-64-v4", "avx512bw", 512, 32, true, true},
+    {"sse2", "x86-64", "sse2", 128, 16, false, false, 512 << 10},
+    {"avx2", "x86-64-v3", "avx2", 256, 16, true, true, 512 << 10},
+    {"avx512", "x86-64-v4", "avx512bw", 512, 32, true, true, 1 << 20},
 };
 
 // Bytes of a core's second-level cache, within what is plausible: some systems do not tell, or tell
@@ -91,7 +92,7 @@ codegen::Target at_level(const Level& level) {
     target.vector_registers = level.registers;
     target.fma = level.fma;
     target.native_f16 = level.f16;
-    target.cache_bytes = machine.cache_bytes;
+    target.cache_bytes = level.cache_bytes;
     target.threads = machine.threads;
     return target;
 }

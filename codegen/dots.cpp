@@ -113,7 +113,7 @@ std::vector<Ref> reductions_over(const Analysis& a, Ref range) {
 class Words {
 public:
     Words(Form& form, Ref range, std::int64_t steps, std::int64_t number)
-        : form_(form), a_(form.arena()), range_(range), steps_(steps) {
+        : a_(form.arena()), range_(range), steps_(steps) {
         const std::int64_t size = range->src(0)->arg(0);
         ragged_ = size % steps != 0;
         const std::int64_t args[] = {form.take(number), range->arg(1), 1};
@@ -179,7 +179,6 @@ private:
         return a_.where(inside, number, a_.constant_bits(number->dtype(), 0));
     }
 
-    Form& form_;
     Arena& a_;
     const Ref range_;
     const std::int64_t steps_;

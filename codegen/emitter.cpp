@@ -525,10 +525,10 @@ void Emitter::prefetch_far(Ref load, const Inst& inst, std::size_t depth) {
 void Emitter::scratch_is_filled(std::span<const Ref> stores) {
     // Trips that are code of their own fill the same places one after the other.
     const auto refilled = [&](Ref load) {
-        const auto [begin, end] = scratch_bytes(load);
-        return std::ranges::any_of(stores, [&, begin = begin, end = end](Ref s) {
+        const std::pair<std::int64_t, std::int64_t> read = scratch_bytes(load);
+        return std::ranges::any_of(stores, [&](Ref s) {
             const auto [first, last] = scratch_bytes(s);
-            return begin < last && first < end;
+            return read.first < last && first < read.second;
         });
     };
     for (Level& level : levels_) {

@@ -159,7 +159,7 @@ TEST_CASE("without BEAM nothing is measured or looked up, and with 1 nothing is 
     clear_caches();
     const runtime::TuneCounts before = tune_counts();
     {
-        const Override none("BEAM", "0");
+        const Override off("BEAM", "0");
         run(exact);
     }
     {

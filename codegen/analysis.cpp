@@ -48,6 +48,8 @@ bool is_correction(Ref reduce) {
 }  // namespace
 
 Ref factor_of(const Analysis& a, Ref load) {
+    // A copy is made for the ranges of the index; a mask that has others holds here and not there.
+    if (load->src(1)->ranges() != load->ranges()) return load;
     for (const Reducing& r : a.reductions) {
         if (!r.node->is(Op::Reduce)) continue;
         const Ref product = without_masks(r.node->src(0));

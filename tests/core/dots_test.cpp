@@ -174,7 +174,7 @@ TEST_CASE("narrow numbers whose masks depend on more than their place are widene
         const Tensor x = randn({3, 3, 3, 4, 4}).to(f16).realize(),
                      w = randn({1, 3, 1, 1, 3}).to(f16).realize();
         const Tensor y = conv3d(x, w, {}, {.stride = 2, .padding = 2});
-        return gradient(sum(y.to(f32)), x).to(f32).to_vector<float>();
+        return vjp(y, x, randn(y.shape()).to(f16).realize()).to(f32).to_vector<float>();
     };
     const std::vector<float> got = slope("CPU"), want = slope("REF");
     REQUIRE(got.size() == want.size());

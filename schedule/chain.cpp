@@ -215,7 +215,8 @@ private:
         if (ranges > cost::kMaxRanges) return false;
         std::vector<std::vector<Row>> common;
         for (std::uint32_t r : readers) {
-            common.push_back(common_rows(store, kernels_[r].sink, slot_of(r, value)));
+            common.push_back(
+                common_rows(kernels_[k].sink, store, kernels_[r].sink, slot_of(r, value)));
             most = std::min(most, common.back().size());
         }
         for (std::size_t count = most; count >= fewest; --count) {
@@ -300,7 +301,7 @@ private:
 
     bool same_rows(Ref store, const Member& writer, const Member& reader, std::int64_t slot) const {
         const Ref sink = kernels_[reader.kernel].sink;
-        std::vector<Row> rows = common_rows(store, sink, slot);
+        std::vector<Row> rows = common_rows(kernels_[writer.kernel].sink, store, sink, slot);
         if (rows.size() < writer.rows.size()) return false;
         rows.resize(writer.rows.size());
         for (std::size_t i = 0; i < rows.size(); ++i)

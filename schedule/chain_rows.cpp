@@ -33,6 +33,12 @@ std::unordered_set<Ref> product_operands(std::span<const Ref> order) {
     return loads;
 }
 
+std::uint64_t ranges_of_all_stores(Ref sink) {
+    std::uint64_t ranges = ~std::uint64_t{0};
+    for (Ref s : sink->src()) ranges &= s->ranges();
+    return ranges;
+}
+
 }  // namespace
 
 bool may_be_chained(Ref sink) {
@@ -54,7 +60,7 @@ bool has_reduction(Ref sink) {
                                [](Ref n) { return n->is(Op::Reduce) || n->is(Op::Accumulate); });
 }
 
-std::vector<Row> common_rows(Ref store, Ref reader, std::int64_t slot) {
+std::vector<Row> common_rows(Ref writer, Ref store, Ref reader, std::int64_t slot) {
     std::vector<std::pair<std::int64_t, Ref>> written;
     const ir::Affine index = ir::affine(store->src(1));
     for (const auto& [term, stride] : index.terms) {
@@ -69,8 +75,8 @@ std::vector<Row> common_rows(Ref store, Ref reader, std::int64_t slot) {
     }
     if (index.constant != 0 || store->src(3)->vmin() != 1) return {};
 
-    std::uint64_t loops = ~std::uint64_t{0};
-    for (Ref s : reader->src()) loops &= s->ranges();
+    const std::uint64_t open = ranges_of_all_stores(writer);
+    std::uint64_t loops = ranges_of_all_stores(reader);
     // What a reduction goes through is no row, though the store may go through it again.
     for (Ref n : ir::toposort(std::span<const Ref>(&reader, 1)))
         if (n->is(Op::Reduce) || n->is(Op::Accumulate))
@@ -82,6 +88,7 @@ std::vector<Row> common_rows(Ref store, Ref reader, std::int64_t slot) {
         const ir::Affine at = ir::affine(n->src(1));
         std::vector<Row> matched;
         for (const auto& [stride, range] : written) {
+            if ((range->ranges() & open) == 0) break;
             const auto same = std::ranges::find_if(at.terms, [&](const auto& t) {
                 return t.second == stride && t.first->is(Op::Range) &&
                        ir::role_of(t.first) == Role::Loop && (t.first->ranges() & loops) != 0 &&

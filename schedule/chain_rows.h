@@ -23,9 +23,10 @@ struct Row {
     std::int64_t stride;    ///< in the value's memory
 };
 
-/// Ranges of the writer (the kernel of `store`) and the reader that go through the value's memory
-/// alike, outermost first; empty where there are none or an index is no sum of ranges.
-std::vector<Row> common_rows(ir::Ref store, ir::Ref reader, std::int64_t slot);
+/// Ranges of the writer (whose stores, `store` among them, all run over them) and the reader that
+/// go through the value's memory alike, outermost first; empty where there are none or an index is
+/// no sum of ranges.
+std::vector<Row> common_rows(ir::Ref writer, ir::Ref store, ir::Ref reader, std::int64_t slot);
 
 /// Whether, beyond its rows, every load of the slot stays within the row that it is in.
 bool stays_in_row(ir::Ref reader, std::int64_t slot, std::span<const Row> rows);

@@ -1,6 +1,7 @@
 // Kernels joined row by row (attention, products of products) against REF, at sizes that leave
 // ragged blocks.
 
+#include <sinter/ir/env.h>
 #include <sinter/sinter.h>
 #include <sinter/testing.h>
 
@@ -204,6 +205,19 @@ TEST_CASE("a product of a product in blocks of rows is what REF computes") {
     };
     CHECK(difference(program) < kTolerance);
     CHECK(launches(program) == 1);
+}
+
+TEST_CASE("a kernel that writes a value beside its rows is no part of a chain over them") {
+    // Small enough for the mean to be computed, and written, where the first product is.
+    const ir::env::Override chain("CHAIN", "2");
+    const Program program = [] {
+        const Tensor x = randn({3, 4}).realize(), w = randn({2, 6}).realize(),
+                     y = randn({147}).realize();
+        const Tensor part = (x * mean(square(y)))[{slice(0, 2), slice(0, 2)}];
+        const Tensor out = elu(matmul(part, w));
+        return vjp(out, x, ones_like(out));
+    };
+    CHECK(difference(program) < kTolerance);
 }
 
 TEST_CASE("a value that others read too stays in memory") {

@@ -1,5 +1,7 @@
 #include <sinter/ir/node.h>
 
+#include <sinter/ir/mix.h>
+
 #include <algorithm>
 #include <bit>
 #include <cmath>
@@ -7,23 +9,12 @@
 #include <limits>
 
 namespace sinter::ir {
-namespace {
-
-// Multiply-xor mixing of Steele, Lea and Flood, "Fast splittable pseudorandom number generators"
-// (2014).
-std::uint64_t mix(std::uint64_t z) {
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
-    return z ^ (z >> 31);
-}
-
-}  // namespace
 
 // Built from the sources' hashes, not their addresses, so that it is the same on every run.
 std::uint64_t hash_of(const NodeKey& key) {
     std::uint64_t h = mix((static_cast<std::uint64_t>(key.op) << 32) |
                           (static_cast<std::uint64_t>(key.dtype) << 16) | key.lanes);
-    for (Ref s : key.src) h = mix(h * 0x9E3779B97F4A7C15u + s->hash());
+    for (Ref s : key.src) h = mix(h * kMixStep + s->hash());
     for (std::int64_t a : key.args)
         h = mix(h + static_cast<std::uint64_t>(a) * 0xD1B54A32D192ED03u + 1);
     return h;

@@ -8,6 +8,7 @@
 
 #include <sinter/ir/error.h>
 #include <sinter/ir/kernel.h>
+#include <sinter/ir/mix.h>
 #include <sinter/runtime/target.h>
 
 #include "cuda/program.h"
@@ -45,17 +46,11 @@ DiskCache& no_disk() {
     return none;
 }
 
-// The same numbers for the same operand, always (Steele, Lea and Flood, "Fast Splittable
-// Pseudorandom Number Generators").
+// The same numbers for the same operand, always.
 class Numbers {
 public:
-    explicit Numbers(std::uint64_t seed) : state_(seed * 0x9e3779b97f4a7c15) {}
-    std::uint64_t next() {
-        std::uint64_t z = state_ += 0x9e3779b97f4a7c15;
-        z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
-        z = (z ^ z >> 27) * 0x94d049bb133111eb;
-        return z ^ z >> 31;
-    }
+    explicit Numbers(std::uint64_t seed) : state_(seed * ir::kMixStep) {}
+    std::uint64_t next() { return ir::mix(state_ += ir::kMixStep); }
 
 private:
     std::uint64_t state_;

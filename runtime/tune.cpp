@@ -6,6 +6,7 @@
 #include <cstring>
 #include <limits>
 
+#include <sinter/ir/dtype.h>
 #include <sinter/ir/error.h>
 
 #include "packing.h"
@@ -29,17 +30,6 @@ double tolerance_of() {
     return 2 * std::sqrt(static_cast<double>(std::numeric_limits<T>::epsilon()));
 }
 constexpr double kTolerance16 = 4;  // roundings
-
-double value_of_f16(std::uint16_t bits) {
-    const int exponent = bits >> 10 & 31, mantissa = bits & 1023;
-    const double sign = (bits & 0x8000) != 0 ? -1 : 1;
-    if (exponent == 31) return mantissa != 0 ? NAN : sign * INFINITY;
-    return sign *
-           (exponent == 0 ? std::ldexp(mantissa, -24) : std::ldexp(1024 + mantissa, exponent - 25));
-}
-double value_of_bf16(std::uint16_t bits) {
-    return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16);
-}
 
 template <class T, class Read>
 bool close_to(std::span<const std::byte> x, std::span<const std::byte> y, double tolerance,
@@ -80,9 +70,9 @@ bool agree_on(const Written& x, const Written& y) {
         case DType::F64:
             return close_to<double>(x.bytes, y.bytes, tolerance_of<double>(), same);
         case DType::F16:
-            return close_to<std::uint16_t>(x.bytes, y.bytes, kTolerance16 * 0x1p-10, value_of_f16);
+            return close_to<std::uint16_t>(x.bytes, y.bytes, kTolerance16 * 0x1p-10, f16_to_f32);
         case DType::BF16:
-            return close_to<std::uint16_t>(x.bytes, y.bytes, kTolerance16 * 0x1p-7, value_of_bf16);
+            return close_to<std::uint16_t>(x.bytes, y.bytes, kTolerance16 * 0x1p-7, bf16_to_f32);
         default:
             return x.bytes == y.bytes;
     }

@@ -7,7 +7,6 @@
 #include <set>
 
 #include "cost.h"
-#include "profile.h"
 
 namespace sinter::schedule {
 
@@ -174,43 +173,42 @@ struct Change {
     std::size_t columns, sum;  // among the long dimensions of the operand: its rows' and the sum's
 };
 
+// What may change of the product that `sum` adds up, on one side: a large value computed from
+// statistics of its rows that is summed down its columns alone, and of which a few columns fit
+// near.
+std::optional<Change> change_of(const Graph& g, const Profile& profile, Id sum, std::size_t side,
+                                const RecomputeLimits& limits) {
+    const auto operand = operand_of(g, sum, g.src(g.src(sum, 0), side));
+    if (!operand || !ir::is_elementwise(g.op(operand->value))) return std::nullopt;
+    const Id value = operand->value;
+    const auto each = static_cast<std::int64_t>(size_of(g.dtype(value)));
+    if (profile[value].stored || !is_float(g.dtype(value)) ||
+        (static_cast<double>(g.numel(value) * each) < cost::kChainBytes && !limits.always))
+        return std::nullopt;
+    const Dims dims = long_dims(g.shape(value));
+    const auto is_summed = [&](std::int64_t d) {
+        return operand->summed[static_cast<std::size_t>(d)];
+    };
+    if (std::ranges::count_if(dims, is_summed) != 1) return std::nullopt;
+    const auto down =
+        static_cast<std::size_t>(std::ranges::find_if(dims, is_summed) - dims.begin());
+    const Cone cone(g, value);
+    const std::optional<std::size_t> columns = cone.columns();
+    if (!columns || *columns == down ||
+        cone.sizes()[down] * kNearValues * cost::kNearRows * each > limits.near_bytes)
+        return std::nullopt;
+    return Change{*operand, side, *columns, down};
+}
+
 // The values that sums go down, by the sum.
 std::map<Id, Change> find_changes(const Graph& g, const Profile& profile,
                                   const RecomputeLimits& limits) {
     std::map<Id, Change> changes;
     for (Id sum = 0; sum < g.size(); ++sum) {
         if (!profile[sum].contraction || g.op(g.src(sum, 0)) != Op::Mul) continue;
-        for (std::size_t side = 0; side < 2; ++side) {
-            const auto operand = operand_of(g, sum, g.src(g.src(sum, 0), side));
-            if (!operand || !ir::is_elementwise(g.op(operand->value))) continue;
-            const Id value = operand->value;
-            const auto bytes =
-                static_cast<double>(g.numel(value)) * static_cast<double>(size_of(g.dtype(value)));
-            if (profile[value].stored || !is_float(g.dtype(value)) ||
-                (bytes < cost::kChainBytes && !limits.always))
-                continue;
-            const Cone cone(g, value);
-            const Dims dims = long_dims(g.shape(value));
-            std::optional<Change> change;
-            for (std::size_t down = 0; down < dims.size(); ++down) {
-                if (!operand->summed[static_cast<std::size_t>(dims[down])]) continue;
-                const std::optional<std::size_t> columns = cone.columns();
-                // One sum, down the columns alone; their rows, of a few values, must fit near.
-                if (change || !columns || *columns == down) {
-                    change.reset();
-                    break;
-                }
-                if (cone.sizes()[down] * kNearValues * cost::kNearRows *
-                        static_cast<std::int64_t>(size_of(g.dtype(value))) >
-                    limits.near_bytes)
-                    break;
-                change = Change{*operand, side, *columns, down};
-            }
-            if (change) {
-                changes.emplace(sum, *change);
-                break;
-            }
-        }
+        std::optional<Change> change = change_of(g, profile, sum, 0, limits);
+        if (!change) change = change_of(g, profile, sum, 1, limits);
+        if (change) changes.emplace(sum, *std::move(change));
     }
     return changes;
 }
@@ -311,13 +309,13 @@ private:
 
 }  // namespace
 
-void recompute_columns(Graph& graph, const RecomputeLimits& limits) {
-    if (limits.near_bytes == 0) return;
-    const Profile profile(graph);
+std::optional<Graph> recompute_columns(const Graph& graph, const Profile& profile,
+                                       const RecomputeLimits& limits) {
+    if (limits.near_bytes == 0) return std::nullopt;
     const std::map<Id, Change> changes = find_changes(graph, profile, limits);
-    if (changes.empty()) return;
+    if (changes.empty()) return std::nullopt;
     std::map<std::array<Id, 3>, Id> known;
-    graph = graph.rewritten(
+    return graph.rewritten(
         [&, &old = graph](Id n, std::vector<Id>& sources, Graph& made, std::span<const Id> now) {
             const auto found = changes.find(n);
             if (found == changes.end()) return;

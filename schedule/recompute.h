@@ -3,8 +3,9 @@
 // attention, and their gradients) and summed along their rows as well as down their columns.
 
 #include <cstdint>
+#include <optional>
 
-#include "graph.h"
+#include "profile.h"
 
 namespace sinter::schedule {
 
@@ -17,6 +18,8 @@ struct RecomputeLimits {
 /// once more from the products that it begins with (short sums) and the statistics of its rows,
 /// which alone are in memory. Then each of the two copies is made and used within the same rows,
 /// and need not be in memory (chain.h), as FlashAttention does (Dao et al., 2022, algorithm 4).
-void recompute_columns(Graph& graph, const RecomputeLimits& limits);
+/// Nothing where there is no such value.
+std::optional<Graph> recompute_columns(const Graph& graph, const Profile& profile,
+                                       const RecomputeLimits& limits);
 
 }  // namespace sinter::schedule

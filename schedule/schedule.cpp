@@ -54,8 +54,12 @@ Schedule make_schedule(const Normalised& normalised, const Assumptions& assumpti
     out.bind_count = normalised.binds.size();
 
     Graph graph(normalised);
-    recompute_columns(graph, {assumptions.near_bytes, assumptions.chain_always});
-    const Profile profile(graph);
+    Profile profile(graph);
+    if (auto changed =
+            recompute_columns(graph, profile, {assumptions.near_bytes, assumptions.chain_always})) {
+        graph = *std::move(changed);
+        profile = Profile(graph);
+    }
     Expansion expansion(graph, *out.arena, out.checks);
     const Plan plan(expansion, profile);
     const BlockTable blocks = make_blocks(graph, plan, out);

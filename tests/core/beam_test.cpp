@@ -1,7 +1,5 @@
 // BEAM: kernels that are measured give the same results; what won is kept, and used again.
 
-#include <unistd.h>
-
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
@@ -14,6 +12,7 @@
 #include <sinter/runtime/realize.h>
 #include <sinter/runtime/tune.h>
 
+#include "folder.h"
 #include "support.h"
 
 using namespace sinter;
@@ -26,13 +25,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-struct Folder {
-    fs::path path;
-    Folder() {
-        std::string pattern = (fs::temp_directory_path() / "sinter-test-XXXXXX").string();
-        path = mkdtemp(pattern.data());
-    }
-    ~Folder() { fs::remove_all(path); }
+struct CacheFolder : Folder {
     fs::path tuned() const { return path / "tuned"; }
 };
 
@@ -92,7 +85,7 @@ DeviceGuard device_with_schedules() {
 }  // namespace
 
 TEST_CASE("measured kernels give what REF gives, and so do those found in the database") {
-    const Folder folder;
+    const CacheFolder folder;
     const Override place("SINTER_CACHE_DIR", folder.path.string());
     const DeviceGuard device = device_with_schedules();
     const std::string name(default_device().name());
@@ -121,7 +114,7 @@ TEST_CASE("measured kernels give what REF gives, and so do those found in the da
 }
 
 TEST_CASE("a captured step runs by what was measured") {
-    const Folder folder;
+    const CacheFolder folder;
     const Override place("SINTER_CACHE_DIR", folder.path.string()), beam("BEAM", "3");
     const DeviceGuard cpu{Device("CPU")};
     manual_seed(3);
@@ -153,7 +146,7 @@ TEST_CASE("a captured step runs by what was measured") {
 }
 
 TEST_CASE("without BEAM nothing is measured or looked up, and with 1 nothing is measured") {
-    const Folder folder;
+    const CacheFolder folder;
     const Override place("SINTER_CACHE_DIR", folder.path.string());
     const DeviceGuard cpu{Device("CPU")};
     clear_caches();
@@ -172,7 +165,7 @@ TEST_CASE("without BEAM nothing is measured or looked up, and with 1 nothing is 
 }
 
 TEST_CASE("launches of candidates are not counted") {
-    const Folder folder;
+    const CacheFolder folder;
     const Override place("SINTER_CACHE_DIR", folder.path.string());
     const DeviceGuard cpu{Device("CPU")};
     manual_seed(7);
@@ -186,7 +179,7 @@ TEST_CASE("launches of candidates are not counted") {
 }
 
 TEST_CASE("entries that are damaged, or no schedule of their kernel, are measured again") {
-    const Folder folder;
+    const CacheFolder folder;
     const Override place("SINTER_CACHE_DIR", folder.path.string());
     const DeviceGuard cpu{Device("CPU")};
     clear_caches();

@@ -168,15 +168,14 @@ TEST_CASE("bf16 that is infinite or NaN stays so in pairs, and no zero beside it
 }
 
 TEST_CASE("narrow numbers whose masks depend on more than their place are widened where they are") {
-    const auto slope = [](const char* device) {
-        const DeviceGuard guard{Device(device)};
-        manual_seed(7);
+    const test::Program slope = [] {
         const Tensor x = randn({3, 3, 3, 4, 4}).to(f16).realize(),
                      w = randn({1, 3, 1, 1, 3}).to(f16).realize();
         const Tensor y = conv3d(x, w, {}, {.stride = 2, .padding = 2});
-        return vjp(y, x, randn(y.shape()).to(f16).realize()).to(f32).to_vector<float>();
+        return vjp(y, x, randn(y.shape()).to(f16).realize()).to(f32);
     };
-    const std::vector<float> got = slope("CPU"), want = slope("REF");
+    const std::vector<float> got = test::values_on("CPU", slope),
+                             want = test::values_on("REF", slope);
     REQUIRE(got.size() == want.size());
     // A sum of at most two products, rounded to f16.
     for (std::size_t i = 0; i < got.size(); ++i)

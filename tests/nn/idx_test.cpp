@@ -1,5 +1,4 @@
 #include <doctest/doctest.h>
-#include <unistd.h>
 #include <zlib.h>
 
 #include <cstring>
@@ -11,17 +10,15 @@
 #include <sinter/ir/error.h>
 #include <sinter/nn/idx.h>
 
+#include "folder.h"
+
 using namespace sinter;
 using namespace sinter::nn;
 namespace fs = std::filesystem;
 
 namespace {
 
-// A folder that is gone at the end of the test.
-struct Folder {
-    fs::path path = fs::temp_directory_path() / ("sinter-idx-test-" + std::to_string(getpid()));
-    Folder() { fs::create_directories(path); }
-    ~Folder() { fs::remove_all(path); }
+struct Folder : test::Folder {
     fs::path write(const std::string& name, const std::string& bytes) const {
         std::ofstream(path / name, std::ios::binary) << bytes;
         return path / name;

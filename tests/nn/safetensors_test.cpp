@@ -1,6 +1,5 @@
 #include <doctest/doctest.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <cstring>
 #include <filesystem>
@@ -13,17 +12,15 @@
 #include <sinter/create.h>
 #include <sinter/nn/safetensors.h>
 
+#include "folder.h"
+
 using namespace sinter;
 using namespace sinter::nn;
 namespace fs = std::filesystem;
 
 namespace {
 
-struct Folder {
-    fs::path path =
-        fs::temp_directory_path() / ("sinter-safetensors-test-" + std::to_string(getpid()));
-    Folder() { fs::create_directories(path); }
-    ~Folder() { fs::remove_all(path); }
+struct Folder : test::Folder {
     fs::path file(const std::string& name = "w.safetensors") const { return path / name; }
     long entries() const {
         return std::distance(fs::directory_iterator(path), fs::directory_iterator());

@@ -16,24 +16,15 @@
 #include <sinter/ir/env.h>
 #include <sinter/runtime/disk_cache.h>
 
+#include "folder.h"
+
 using namespace sinter;
 using namespace sinter::runtime;
 namespace fs = std::filesystem;
 
 namespace {
 
-// A folder that goes when the test does.
-struct Folder {
-    fs::path path;
-    Folder() {
-        std::string pattern = (fs::temp_directory_path() / "sinter-test-XXXXXX").string();
-        path = mkdtemp(pattern.data());
-    }
-    ~Folder() {
-        std::error_code ignored;
-        fs::permissions(path, fs::perms::owner_all, ignored);
-        fs::remove_all(path, ignored);
-    }
+struct Folder : test::Folder {
     fs::path cache() const { return path / "cache"; }
     fs::path only_file() const {
         fs::path found;

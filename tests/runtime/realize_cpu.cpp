@@ -13,6 +13,8 @@
 #include <sinter/runtime/program.h>
 #include <sinter/runtime/realize.h>
 
+#include "folder.h"
+
 using namespace sinter;
 using namespace sinter::runtime;
 using ir::Op;
@@ -43,16 +45,7 @@ UOp full_like(const UOp& x, double value) { return ir::constant(f32, value, x->s
 
 void realize_one(const UOp& root) { realize(std::span<const UOp>(&root, 1)); }
 
-// A cache folder of this test's own.
-struct Folder {
-    std::filesystem::path path;
-    Folder() {
-        std::string pattern =
-            (std::filesystem::temp_directory_path() / "sinter-test-XXXXXX").string();
-        path = mkdtemp(pattern.data());
-    }
-    ~Folder() { std::filesystem::remove_all(path); }
-};
+using test::Folder;
 
 }  // namespace
 

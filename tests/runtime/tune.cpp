@@ -1,8 +1,6 @@
 // BEAM: which candidate wins, what counts as right, and what is kept of it. Times are made up.
 #include <doctest/doctest.h>
 
-#include <unistd.h>
-
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -17,6 +15,8 @@
 #include <sinter/ir/kernel.h>
 #include <sinter/runtime/target.h>
 #include <sinter/runtime/tune.h>
+
+#include "folder.h"
 
 using namespace sinter;
 using namespace sinter::runtime;
@@ -90,15 +90,7 @@ bool agrees(const Written& x, const Written& y) {
     return agree(std::span(&x, 1), std::span(&y, 1));
 }
 
-struct Folder {
-    std::filesystem::path path;
-    Folder() {
-        std::string pattern =
-            (std::filesystem::temp_directory_path() / "sinter-test-XXXXXX").string();
-        path = mkdtemp(pattern.data());
-    }
-    ~Folder() { std::filesystem::remove_all(path); }
-};
+using test::Folder;
 
 constexpr std::uint64_t kMega = std::uint64_t{1} << 20;
 

@@ -7,11 +7,12 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
-#include <set>
 #include <sstream>
 #include <string>
 
 #include <doctest/doctest.h>
+
+#include "folder.h"
 
 namespace sinter::test {
 
@@ -37,26 +38,6 @@ inline Outcome shell(const std::string& line) {
 inline std::string binary(const std::string& name) {
     return std::string(SINTER_BIN_DIR) + "/sinter-" + name;
 }
-
-/// A folder that goes with its object.
-struct Folder {
-    std::filesystem::path path;
-    Folder() {
-        std::string name = (std::filesystem::temp_directory_path() / "sinter-XXXXXX").string();
-        REQUIRE(mkdtemp(name.data()) != nullptr);
-        path = name;
-    }
-    ~Folder() { std::filesystem::remove_all(path); }
-    Folder(const Folder&) = delete;
-    Folder& operator=(const Folder&) = delete;
-
-    std::set<std::string> names() const {
-        std::set<std::string> all;
-        for (const auto& entry : std::filesystem::directory_iterator(path))
-            all.insert(entry.path().filename().string());
-        return all;
-    }
-};
 
 inline std::string read_file(const std::filesystem::path& file) {
     std::ifstream in(file, std::ios::binary);

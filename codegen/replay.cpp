@@ -395,7 +395,7 @@ private:
         }
         if (over.empty()) fail("it is staged over no range");
         // For each trip of the others a copy of its own: they are opened first, for all copies.
-        std::uint64_t others = 0;
+        std::uint64_t others = 0, frozen = 0;
         for (std::int64_t n = 0; n < 64; ++n)
             if (has(v->ranges() & ~mask & ~fixed_, n)) {
                 const Ref r = range(n);
@@ -406,12 +406,11 @@ private:
                 if (role != Role::Parallel)
                     others |= range_bit(r);
                 else
-                    frozen_ |= range_bit(r);
+                    frozen |= range_bit(r);
             }
         if ((first_ & mask) != 0 || (kept_inside_ & others) != 0 ||
             (others != 0 && first_ != 0 && others != first_))
             fail("what is kept for some trips alone must be so for the same ones");
-        first_ |= others;
         const std::size_t rest = 3 + over.size();
         const std::int64_t padding = step.kind == StepKind::StagePadded ? o[rest] : 0;
         if (padding < 0 || padding > kMostScratch) fail("rows cannot lie so far apart");
@@ -420,7 +419,6 @@ private:
                              static_cast<double>(size_of(v->dtype()));
         if (static_cast<double>(form_.reserved_bytes()) + bytes > static_cast<double>(kMostScratch))
             fail("it does not fit the thread's scratch");
-        kept_inside_ |= mask;
         if (step.kind == StepKind::StageTurned) {
             turn(v, over, o[rest], o[rest + 1], o[rest + 2]);
         } else {
@@ -432,6 +430,9 @@ private:
                 }
             form_.stage(v, over, computing, padding);
         }
+        first_ |= others;
+        frozen_ |= frozen;
+        kept_inside_ |= mask;
         staged_over_ = mask;
     }
 
@@ -467,7 +468,7 @@ private:
             fail("no copy was staged last that goes through " + name(r->arg(0)));
         form_.rename_in_copy(r, free_number(number));
         rights_[number] = rights_[r->arg(0)];
-        rights_[number].parallel = rights_[number].outer = false;
+        rights_[number].parallel = rights_[number].outer = rights_[number].last = false;
     }
 
     void let(Ref r, Ref other) {

@@ -144,6 +144,24 @@ Case flat(Arena& a) {
     return c;
 }
 
+// out[i, k] = the largest x[j, k] of j to i
+Case running(Arena& a) {
+    const Ref i = range(a, 0, kRows, Role::Loop), k = range(a, 1, kColumns, Role::Loop),
+              yes = a.truth(true), place = at(a, i, kColumns, k);
+    const std::int64_t most[] = {static_cast<std::int64_t>(ReduceKind::Max)};
+    const Ref src[] = {load(a, param(a, f32, 0), place, yes), i};
+    Case c{"running",
+           a.make(Op::Sink, DType::None,
+                  {store(a, param(a, f32, 2), place, a.make(Op::Scan, f32, src, most), yes)}),
+           numbers(kRows * kColumns, 1),
+           {},
+           {}};
+    c.want = c.x;
+    for (std::size_t p = kColumns; p < c.want.size(); ++p)
+        c.want[p] = std::max(c.want[p], c.want[p - kColumns]);
+    return c;
+}
+
 using Maker = Case (*)(Arena&);
 
 // The text of the program that the schedule makes, when its numbers were right on all targets.
@@ -272,6 +290,18 @@ TEST_CASE("staged operands alone, in every layout") {
     run(product,
         "split r1 by 8 into parallel r3 vector r4; stage load 0 over r2 r0; "
         "copy along r0 as r5; split r5 by 8 into serial r6 loop r7; let r7 be r4");
+}
+
+TEST_CASE("a copy goes in any order through what is walked in order after it") {
+    const std::string steps = "stage load 0 over r0 r1; copy along r0 as r2; order r2 r1 r0";
+    run(running, steps);
+    Arena a;
+    const Case c = running(a);
+    const Schedule schedule = Schedule::parse(steps);
+    const codegen::Program program =
+        codegen::lower(c.sink, "kernel", runtime::make_target("native"), &schedule);
+    CAPTURE(program.schedule);
+    CHECK(program.schedule.find("order r2 r1 r0") != std::string::npos);
 }
 
 TEST_CASE("values of a row are staged, and computed once") {

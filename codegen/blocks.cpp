@@ -15,12 +15,16 @@ namespace {
 using ir::Role;
 
 constexpr double kPanelWidth = 256;  // bytes of an operand's rows that a register tile takes
-constexpr std::int64_t kLine = 64, kLanes = 16;
+constexpr std::int64_t kLine = 64, kPage = 4096, kLanes = 16;
 constexpr std::int64_t kTileRows = 12;  // whole register tiles of 2, 3, 4, 6 or 12
 constexpr double kCopyRows = 16;        // rows computed in the time of a copy, transposed
 constexpr double kNarrow = 1.06;        // cost of tiles of one vector, which load more
 constexpr double kFarUses = 80;     // products of an element in the time of reading it from afar
 constexpr double kChunkSteps = 64;  // of a sum, in the time of writing and reading a part of it
+// So few rows that each of their operand's columns is used a few times, and then gone; elements of
+// it in a block, of which whole pieces of its rows make the most columns.
+constexpr double kLeastRows = 3, kFewRows = 48;
+constexpr std::int64_t kFewBlock = 1 << 15, kFewColumns = 512;
 
 // What is cut, and into what.
 struct Sizes {
@@ -239,6 +243,31 @@ WindowParts parts_of_windows(const Analysis& a, std::vector<Group>& groups, std:
     return result;
 }
 
+// How many columns a trip takes where a few rows are multiplied with an operand that comes from
+// afar, a row of it for each step: 0 where they are not. Such an operand is copied block by block,
+// as it lies, since walking down its columns would use a line or two of a page at a time.
+std::int64_t columns_of_few_rows(const Analysis& a, const Reducing& r,
+                                 std::span<const Group> groups, std::int64_t trips,
+                                 std::int64_t cache_bytes) {
+    const Group &columns = groups[0], &rows = groups[1];
+    std::uint64_t all = 0;
+    for (std::int64_t n : rows.ranges) all |= std::uint64_t{1} << n;
+    if (columns.ranges.size() != 1 || a.volume(all) < kLeastRows || a.volume(all) > kFewRows)
+        return 0;
+    const std::int64_t along = columns.ranges[0];
+    for (std::size_t l = 0; l < r.loads.size(); ++l) {
+        if ((columns.loads >> l & 1) == 0) continue;
+        const MemoryAccess& m = a.accesses[r.loads[l]];
+        const auto each = static_cast<std::int64_t>(size_of(m.node->dtype()));
+        if (m.general != 0 || m.stride[along] != 1 ||
+            a.bytes_of(m) <= static_cast<double>(cache_bytes))
+            return 0;
+        for (std::int64_t n : a.numbers)
+            if (has(r.closed, n) && a.size(n) > 1 && std::abs(m.stride[n]) * each < kPage) return 0;
+    }
+    return std::clamp(a.size(along) / trips / kLanes * kLanes, 4 * kLanes, kFewColumns);
+}
+
 // The steps of a block: outer ranges of the sum, as memory lies, are walked block by block.
 std::vector<BlockPart> block_parts(const Analysis& a, const Reducing& r, std::int64_t best_steps,
                                    std::int64_t most_steps) {
@@ -359,13 +388,21 @@ ChunkedSum cut_into_sums(Form& form, const BlockPart& part) {
 std::optional<BlockSizes> choose_blocks(const Form& form, BlockWish wish,
                                         std::int64_t cache_bytes) {
     const Analysis before = analyse(form.sink());
-    const Sizes sizes = wish == BlockWish::Tiny ? kForced : Sizes{};
+    Sizes sizes = wish == BlockWish::Tiny ? kForced : Sizes{};
     const Reducing* const sum = sum_to_cut(before);
-    if (sum == nullptr ||
-        (wish != BlockWish::WherePossible && !pays(before, *sum, sizes, cache_bytes)))
-        return std::nullopt;
+    if (sum == nullptr) return std::nullopt;
     const std::vector<Group> groups = groups_of(before, *sum);
     if (groups.size() != 2) return std::nullopt;  // rows and columns
+    const std::int64_t of_few_rows =
+        wish == BlockWish::Tiny
+            ? 0
+            : columns_of_few_rows(before, *sum, groups, sizes.trips, cache_bytes);
+    if (of_few_rows > 0) {
+        sizes.steps = kFewBlock / of_few_rows;
+        sizes.few_uses = static_cast<std::int64_t>(kLeastRows);
+    } else if (wish != BlockWish::WherePossible && !pays(before, *sum, sizes, cache_bytes)) {
+        return std::nullopt;
+    }
 
     const std::int64_t batches = batches_of(before, *sum, groups);
     std::uint64_t grouped = 0;
@@ -382,7 +419,9 @@ std::optional<BlockSizes> choose_blocks(const Form& form, BlockWish wish,
     if (windowed) trips = sizes.trips;
     const bool both_copied = !windowed && steps_apart(before, *sum);
     const std::int64_t most_rows = both_copied ? sizes.copied_rows : sizes.most_rows,
-                       columns = both_copied ? sizes.copied_rows : sizes.columns;
+                       columns = of_few_rows > 0 ? of_few_rows
+                                 : both_copied   ? sizes.copied_rows
+                                                 : sizes.columns;
     for (std::int64_t rows = most_rows; rows >= sizes.least_rows && trips < sizes.trips;
          rows /= 2) {
         parts.clear();

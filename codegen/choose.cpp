@@ -327,8 +327,17 @@ void along_lanes(Form& form, Ref rows, Ref lane) {
     form.let(halves.inner, lane);
 }
 
-// The rows of a tile as what they are multiplied as, if that is made of what is read: once for each
-// tile, a step of the reduction beside the other, not for each of its vectors.
+// The serial ranges for each of whose trips the copies that there are begin anew.
+std::uint64_t renewing(Ref sink, std::uint64_t serial) {
+    std::uint64_t ranges = 0;
+    for (Ref s : sink->src())
+        if (s->src(0)->arg(0) == kThreadSlot) ranges |= s->ranges() & ~s->src(1)->ranges() & serial;
+    return ranges;
+}
+
+// The rows of a trip as what they are multiplied as, if that is made of what is read: once, a step
+// of the reduction beside the other, not for each vector of columns. Where they are too many, those
+// of a tile.
 void stage_rows(Form& form, Ref lane) {
     const Analysis a = analyse(form.sink());
     for (const MemoryAccess& m : a.accesses) {
@@ -337,19 +346,33 @@ void stage_rows(Form& form, Ref lane) {
             continue;
         const Ref factor = factor_of(a, m.node);
         if (factor == m.node) continue;
-        std::vector<Ref> over, steps;
-        double bytes = static_cast<double>(size_of(factor->dtype()));
+        std::vector<Ref> tiles, over, steps;
+        std::uint64_t serial = 0;
+        double bytes = static_cast<double>(size_of(factor->dtype())), all = bytes;
         for (std::int64_t n : a.numbers) {
+            const Ref r = a.range[n];
+            const auto size = static_cast<double>(a.size(n));
+            if (!has(a.closed, n) && ir::role_of(r) == Role::Serial) serial |= range_bit(r);
             if (!m.depends(n)) continue;
             if (has(a.closed, n))
-                steps.push_back(a.range[n]);
-            else if (ir::role_of(a.range[n]) == Role::Unroll)
-                over.push_back(a.range[n]);
+                steps.push_back(r);
+            else if (ir::role_of(r) == Role::Unroll)
+                over.push_back(r);
+            else if (ir::role_of(r) == Role::Serial)
+                tiles.push_back(r);
             else
                 continue;
-            bytes *= static_cast<double>(a.size(n));
+            all *= size;
+            if (tiles.empty() || tiles.back() != r) bytes *= size;
         }
         if (over.empty() || steps.empty() || bytes > kTileBytes) continue;
+        std::uint64_t mine = 0;
+        for (Ref r : tiles) mine |= range_bit(r);
+        if (all <= kTileBytes)
+            over.insert(over.begin(), tiles.begin(), tiles.end());
+        else if (const std::uint64_t others = renewing(form.sink(), serial);
+                 mine != 0 && others != 0 && mine != others)
+            continue;  // copies are renewed together
         std::ranges::stable_sort(steps, std::ranges::greater(),
                                  [&](Ref r) { return std::abs(m.stride[r->arg(0)]); });
         const Ref along = steps.back();

@@ -28,6 +28,8 @@ Tensor values(Shape shape) { return randn(std::move(shape)).realize(); }
 
 const Case kCases[] = {
     {"few rows, many steps", 5300, [] { return matmul(values({17, 5300}), values({5300, 530})); }},
+    {"few rows of a large operand", 700,
+     [] { return matmul(values({9, 700}), values({700, 1531})); }},
     {"few columns", 5300, [] { return matmul(values({530, 5300}), values({5300, 17})); }},
     {"a prime number of steps", 5303,
      [] { return matmul(values({17, 5303}), transpose(values({523, 5303}), 0, 1)); }},
@@ -95,6 +97,19 @@ TEST_CASE("two products of a gate are two kernels, whose weights are read once")
     const std::uint64_t before = stats().launches;
     result.realize();
     CHECK(stats().launches - before == 2);
+}
+
+TEST_CASE("few rows of narrow numbers are widened once for all columns of a trip") {
+    // Small integers: every sum is exact.
+    for (const std::int64_t rows : {5, 17, 40}) {
+        CAPTURE(rows);
+        const test::Program program = [rows] {
+            const Tensor x = randint(-3, 4, {rows, 640}).to(bf16).realize(),
+                         w = randint(-3, 4, {640, 2304}).to(bf16).realize();
+            return matmul(x, w);
+        };
+        CHECK(test::values_on("CPU", program) == test::values_on("REF", program));
+    }
 }
 
 TEST_CASE("several products in a trip each have their own copies") {

@@ -15,7 +15,7 @@ namespace {
 using ir::Role;
 
 constexpr double kPanelWidth = 256;  // bytes of an operand's rows that a register tile takes
-constexpr std::int64_t kLine = 64, kPage = 4096, kLanes = 16;
+constexpr std::int64_t kLine = 64, kLongRow = 2048, kLanes = 16;
 constexpr std::int64_t kTileRows = 12;  // whole register tiles of 2, 3, 4, 6 or 12
 constexpr double kCopyRows = 16;        // rows computed in the time of a copy, transposed
 constexpr double kNarrow = 1.06;        // cost of tiles of one vector, which load more
@@ -263,7 +263,8 @@ std::int64_t columns_of_few_rows(const Analysis& a, const Reducing& r,
             a.bytes_of(m) <= static_cast<double>(cache_bytes))
             return 0;
         for (std::int64_t n : a.numbers)
-            if (has(r.closed, n) && a.size(n) > 1 && std::abs(m.stride[n]) * each < kPage) return 0;
+            if (has(r.closed, n) && a.size(n) > 1 && std::abs(m.stride[n]) * each < kLongRow)
+                return 0;
     }
     return std::clamp(a.size(along) / trips / kLanes * kLanes, 4 * kLanes, kFewColumns);
 }

@@ -22,6 +22,7 @@ constexpr std::int64_t kFarApart = 16;     // elements: neighbours across rows s
 constexpr double kRowBytes = 1 << 15;      // of the nearest cache, for a row kept near
 constexpr double kLongRowBytes = 1 << 18;  // of the second, for one that is dear
 constexpr double kTileBytes = 1 << 17;     // of the second, for the rows of a tile
+constexpr double kNearColumns = 1 << 17;   // of the second, for an operand that is there as a whole
 constexpr int kDearOps = 12;
 constexpr int kCostlyOps = 8;  // value ops above which computing again is dearer than reading back
 constexpr std::int64_t kWindow = 4, kWindowVectors = 18;
@@ -503,6 +504,15 @@ std::int64_t lined_memory(const Analysis& a, const Plan& plan, std::span<const S
     return -1;
 }
 
+// Whether all that is read along the vectors of a tile stays near, whichever block of it is next:
+// rows of results are written as they lie then.
+bool columns_stay_near(const Analysis& a, std::int64_t vector) {
+    double bytes = 0;
+    for (const MemoryAccess& m : a.accesses)
+        if (!m.is_store && m.depends(vector)) bytes += a.bytes_of(m);
+    return bytes <= kNearColumns;
+}
+
 }  // namespace
 
 Placed apply(Form& form, const Analysis& before, const Plan& plan) {
@@ -595,7 +605,10 @@ Placed apply(Form& form, const Analysis& before, const Plan& plan) {
                              [](Ref r) { return r->src(0)->arg(0); });
     parallel.insert(parallel.end(), tiles.begin(), tiles.end());
     result.parallel = blocks;
-    result.parallel.insert(result.parallel.end(), parallel.begin(), parallel.end());
+    const bool rows_first = plan.contraction && !dots && plan.staged_for == 0 &&
+                            copied == nullptr && columns_stay_near(before, plan.vector);
+    result.parallel.insert(rows_first ? result.parallel.begin() : result.parallel.end(),
+                           parallel.begin(), parallel.end());
     if (plan.trips) result.parallel = *plan.trips;
     for (Ref r : result.parallel) result.order.push_back(r->arg(0));
     if (!plan.contraction && !plan.trips) {

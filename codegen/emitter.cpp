@@ -548,9 +548,12 @@ void Emitter::scratch_is_filled(std::span<const Ref> stores) {
 
 void Emitter::scratch_is_free() { push(Inst{Code::Barrier}, levels_.size() - 1); }
 
-Value Emitter::read_scratch(Arg memory, DType dtype, std::int64_t offset, Value index) {
+Value Emitter::read_scratch(Arg memory, DType dtype, std::int64_t offset, Value index,
+                            std::uint16_t lanes) {
     Inst inst{Code::Load};
     inst.dtype = dtype;
+    inst.lanes = lanes;
+    inst.access = lanes == 1 ? Access::Scalar : Access::Contiguous;
     inst.imm = offset / static_cast<std::int64_t>(size_of(dtype));
     inst.src[0] = argument(memory);
     inst.src[1] = index;

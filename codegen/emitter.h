@@ -104,9 +104,10 @@ public:
     /// fuses; else false.
     bool accumulate_product(Ref reduction, Ref value, Value& acc, std::uint16_t lanes);
 
-    /// An element (or as many as `value` has lanes) of scratch memory, `offset` bytes and `index`
-    /// elements from its begin.
-    Value read_scratch(Arg memory, DType dtype, std::int64_t offset, Value index);
+    /// An element (or as many as `lanes`, or `value`, says) of scratch memory, `offset` bytes and
+    /// `index` elements from its begin.
+    Value read_scratch(Arg memory, DType dtype, std::int64_t offset, Value index,
+                       std::uint16_t lanes = 1);
     void write_scratch(Arg memory, std::int64_t offset, Value index, Value value);
     /// Says that `node` has its value from here on, in this scope.
     void define_here(Ref node);

@@ -20,10 +20,11 @@ struct OrderLayout {
     std::int64_t count;      ///< records
     std::int64_t wanted;     ///< places that are read, from the first
     bool selects;            ///< so few that the others are left out first, by their highest digit
+    bool groups;             ///< so few that most groups of neighbours have none
     int top_bits;            ///< of that digit
     int key_shift;           ///< of the key in a record
     int digit_bits, passes;
-    std::int64_t records[2], positions_at[2], counters;
+    std::int64_t records[2], positions_at[2], counters, least;  ///< `least`: of the groups' lanes
     std::int64_t bytes;   ///< end of all of it, a multiple of a cache line
     std::int64_t stride;  ///< bytes from row to row
 

@@ -153,6 +153,39 @@ TEST_CASE("a few of many are those that sorting all would give, equal ones in th
     });
 }
 
+TEST_CASE("very few of very many are found in groups, wherever they are") {
+    const auto same = [](const Tensor& x, std::int64_t k) {
+        for (const bool largest : {true, false}) {
+            CAPTURE(largest);
+            const Sorted all = sort(x, -1, largest), few = topk(x, k, -1, largest);
+            const auto first = [&](const Tensor& t) { return narrow(t, -1, 0, k); };
+            CHECK(few.indices.to_vector<std::int64_t>() ==
+                  first(all.indices).to_vector<std::int64_t>());
+            CHECK(few.values.to(f64).to_vector<double>() ==
+                  first(all.values).to(f64).to_vector<double>());
+        }
+    };
+    const DeviceGuard guard{Device("CPU")};
+    for (const std::int64_t n : {1024, 1151, 5003}) {
+        CAPTURE(n);
+        std::vector<float> numbers = mixed(static_cast<std::size_t>(3 * n));
+        std::ranges::replace_if(numbers, [](float v) { return std::isnan(v); }, -0.0f);
+        const Tensor x = reshape(Tensor(numbers), {3, n}), line = arange(static_cast<double>(n));
+        for (const std::int64_t k : {std::int64_t{1}, std::int64_t{7}, n / 64}) {
+            CAPTURE(k);
+            same(x, k);
+            for (const DType dtype : {f64, f16, i32, i64, u8, i16}) {
+                CAPTURE(name(dtype));
+                same(clamp(x, 0.0, 100.0).to(dtype), k);
+            }
+            same(line, k);  // in order, so that one group has them all
+            same(-line, k);
+            same(zeros({n}), k);  // all equal: the first ones
+            same((line > 900.0).to(i64), k);
+        }
+    }
+}
+
 TEST_CASE("nothing, one element and scalars are sorted") {
     for_each_device([] {
         expect_shaped(sort(zeros({2, 0})).values, {2, 0}, {});

@@ -34,10 +34,12 @@ struct Chain {
 
 class Chainer {
 public:
-    Chainer(const Graph& graph, ir::Arena& arena, std::vector<FinishedKernel> kernels,
-            const std::function<bool(Id)>& is_temporary, const ChainLimits& limits)
+    Chainer(const Graph& graph, ir::Arena& arena, const Plan& plan,
+            std::vector<FinishedKernel> kernels, const std::function<bool(Id)>& is_temporary,
+            const ChainLimits& limits)
         : graph_(graph),
           arena_(arena),
+          plan_(plan),
           kernels_(std::move(kernels)),
           is_temporary_(is_temporary),
           limits_(limits),
@@ -293,10 +295,7 @@ private:
     }
 
     bool needs(std::uint32_t k, std::uint32_t other) const {
-        return std::ranges::any_of(kernels_[k].memories, [&](Id memory) {
-            const auto w = writer_.find(memory);
-            return w != writer_.end() && w->second == other;
-        });
+        return std::ranges::binary_search(plan_.kernels()[k].reads, other);
     }
 
     bool same_rows(Ref store, const Member& writer, const Member& reader, std::int64_t slot) const {
@@ -328,10 +327,8 @@ private:
         std::vector<std::uint32_t> stack;
         const auto visit = [&](std::uint32_t c, bool inside) {
             for (const Member& m : chains_[c].members)
-                for (Id memory : kernels_[m.kernel].memories) {
-                    const auto w = writer_.find(memory);
-                    if (w == writer_.end()) continue;
-                    const std::uint32_t source = chain_of_[w->second];
+                for (KernelId read : plan_.kernels()[m.kernel].reads) {
+                    const std::uint32_t source = chain_of_[read];
                     if (together.contains(source)) {
                         if (!inside) return true;
                     } else if (seen.insert(source).second) {
@@ -356,13 +353,11 @@ private:
         std::vector<std::vector<std::uint32_t>> sources(chains_.size());
         for (std::uint32_t c = 0; c < chains_.size(); ++c)
             for (const Member& m : chains_[c].members)
-                for (Id memory : kernels_[m.kernel].memories) {
-                    const auto w = writer_.find(memory);
-                    if (w == writer_.end() || chain_of_[w->second] == c) continue;
-                    if (makes_for[chain_of_[w->second]].insert(c).second) {
-                        ++waiting[chain_of_[w->second]];
-                        sources[c].push_back(chain_of_[w->second]);
-                    }
+                for (KernelId read : plan_.kernels()[m.kernel].reads) {
+                    const std::uint32_t source = chain_of_[read];
+                    if (source == c || !makes_for[source].insert(c).second) continue;
+                    ++waiting[source];
+                    sources[c].push_back(source);
                 }
         std::set<std::uint32_t> ready;
         for (std::uint32_t c = 0; c < chains_.size(); ++c)
@@ -483,6 +478,7 @@ private:
 
     const Graph& graph_;
     ir::Arena& arena_;
+    const Plan& plan_;
     const Index index_{arena_};
     std::vector<FinishedKernel> kernels_;
     const std::function<bool(Id)>& is_temporary_;
@@ -495,9 +491,10 @@ private:
 
 }  // namespace
 
-Chains chain_kernels(const Graph& graph, ir::Arena& arena, std::vector<FinishedKernel> kernels,
+Chains chain_kernels(const Graph& graph, ir::Arena& arena, const Plan& plan,
+                     std::vector<FinishedKernel> kernels,
                      const std::function<bool(Id)>& is_temporary, const ChainLimits& limits) {
-    return Chainer(graph, arena, std::move(kernels), is_temporary, limits).run();
+    return Chainer(graph, arena, plan, std::move(kernels), is_temporary, limits).run();
 }
 
 }  // namespace sinter::schedule

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "finish.h"
+#include "plan.h"
 
 namespace sinter::schedule {
 
@@ -24,8 +25,9 @@ struct ChainLimits {
 /// fits beside them. In a joined kernel such values are Params of near slots (ir/kernel.h), indexed
 /// as they would be in memory; stores stand in the order in which they run, row block by row block,
 /// those of one kernel side by side. Kernels leave with those that need a result before the one
-/// that makes it.
-Chains chain_kernels(const Graph& graph, ir::Arena& arena, std::vector<FinishedKernel> kernels,
+/// that makes it. `kernels` are those of the plan, in its order.
+Chains chain_kernels(const Graph& graph, ir::Arena& arena, const Plan& plan,
+                     std::vector<FinishedKernel> kernels,
                      const std::function<bool(Id)>& is_temporary, const ChainLimits& limits);
 
 }  // namespace sinter::schedule

@@ -71,7 +71,7 @@ Schedule make_schedule(const Normalised& normalised, const Assumptions& assumpti
     const auto is_temporary = [&](Id n) {
         return blocks.of[n] != kNone && out.blocks[blocks.of[n]].kind == Block::Kind::Temporary;
     };
-    Chains chains = chain_kernels(graph, *out.arena, std::move(finished), is_temporary,
+    Chains chains = chain_kernels(graph, *out.arena, plan, std::move(finished), is_temporary,
                                   {assumptions.near_bytes, assumptions.chain_always});
 
     // Equal kernels are one entry.

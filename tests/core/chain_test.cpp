@@ -220,6 +220,17 @@ TEST_CASE("a kernel that writes a value beside its rows is no part of a chain ov
     CHECK(difference(program) < kTolerance);
 }
 
+TEST_CASE("kernels join no chain around a scatter that needs one of them and makes for another") {
+    const ir::env::Override chain("CHAIN", "2");
+    const Program program = [] {
+        const Tensor x = randn({2, 3, 4}).realize(), src = randn({2, 5, 4}).realize(),
+                     places = zeros({2, 5, 4}, i64).realize();
+        const Tensor y = atan2(log_softmax(x, 1), -2.75), dx = gradient(sum(y), {x})[0];
+        return dx + scatter(y, -2, places, src);
+    };
+    CHECK(difference(program) < kTolerance);
+}
+
 TEST_CASE("a value that others read too stays in memory") {
     const Program program = [] {
         const Tensor a = randn({1030, 19}).realize(), b = randn({19, 257}).realize(),

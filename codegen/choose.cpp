@@ -349,27 +349,24 @@ void stage_rows(Form& form, Ref lane) {
         if (factor == m.node) continue;
         std::vector<Ref> tiles, over, steps;
         std::uint64_t serial = 0;
-        double bytes = static_cast<double>(size_of(factor->dtype())), all = bytes;
+        double bytes = static_cast<double>(size_of(factor->dtype())), times = 1;  // of a tile
         for (std::int64_t n : a.numbers) {
             const Ref r = a.range[n];
             const auto size = static_cast<double>(a.size(n));
             if (!has(a.closed, n) && ir::role_of(r) == Role::Serial) serial |= range_bit(r);
             if (!m.depends(n)) continue;
-            if (has(a.closed, n))
-                steps.push_back(r);
-            else if (ir::role_of(r) == Role::Unroll)
-                over.push_back(r);
-            else if (ir::role_of(r) == Role::Serial)
+            if (!has(a.closed, n) && ir::role_of(r) == Role::Serial) {
                 tiles.push_back(r);
-            else
-                continue;
-            all *= size;
-            if (tiles.empty() || tiles.back() != r) bytes *= size;
+                times *= size;
+            } else if (has(a.closed, n) || ir::role_of(r) == Role::Unroll) {
+                (has(a.closed, n) ? steps : over).push_back(r);
+                bytes *= size;
+            }
         }
         if (over.empty() || steps.empty() || bytes > kTileBytes) continue;
         std::uint64_t mine = 0;
         for (Ref r : tiles) mine |= range_bit(r);
-        if (all <= kTileBytes)
+        if (bytes * times <= kTileBytes)
             over.insert(over.begin(), tiles.begin(), tiles.end());
         else if (const std::uint64_t others = renewing(form.sink(), serial);
                  mine != 0 && others != 0 && mine != others)

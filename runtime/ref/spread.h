@@ -99,8 +99,7 @@ Carry<E> blur_carry(const Noise& noise, Carry<E> carry, const Terms<E>& terms, s
         };
         if (terms.sum >= static_cast<double>(Limits::max()) / 2) {
             const T open = unknown();
-            return open == carry && std::isfinite(carry) && std::fabs(draw) < 0.75 ? left_over()
-                                                                                   : open;
+            if (open != carry || !std::isfinite(carry)) return open;
         }
         // Products that overflow in the type need not where they are added unrounded.
         if (products && terms.up && terms.down && !terms.nan) return unknown();

@@ -20,6 +20,8 @@ namespace {
 // Work, in estimated nanoseconds, that is worth sharing: within a region it costs barriers, and a
 // region costs waking the other threads.
 constexpr double kSharedStep = 2500, kRegion = 5000;
+// What a chunk of trips has to last at least, and a step so that its trips are taken in chunks.
+constexpr double kChunk = 2000, kChunkedStep = 20000;
 // Accesses to compare with before a barrier is the cheaper way out.
 constexpr std::size_t kMostAccesses = 256;
 
@@ -110,6 +112,15 @@ void Tape::finish() {
         for (Step& step : steps_) step.parallel = false;
     if (parallel_) place_barriers();
     for (LaunchEntry& launch : launches_) launch.accesses = {};
+    for (Step& step : steps_) {
+        const std::int64_t trips = firsts_[step.firsts + step.parts];
+        const bool chunked =
+            step.parallel && sizes_known_ && trips <= Shares::kMostTrips &&
+            step.phase->trip_cost * static_cast<double>(trips) > kChunkedStep &&
+            // Of indices out of range the first is named.
+            !launches_[step.launch].plan->checks[launches_[step.launch].launch->kernel];
+        if (chunked) step.shares = shares_++;
+    }
 }
 
 void Tape::place_barriers() {
@@ -182,6 +193,8 @@ Binding::Binding(const Tape& tape)
                                       : 1);
     else
         checks_.resize(1);
+    if (tape.shares_ > 0)
+        shares_ = Shares(static_cast<std::size_t>(tape.shares_), ThreadPool::instance().threads());
 }
 
 void Binding::bind(std::span<void* const> values, std::span<const std::int64_t> binds,
@@ -233,6 +246,23 @@ void Binding::run_range(const Tape::Step& step, std::int64_t begin, std::int64_t
     }
 }
 
+// A thread's part of a step.
+void Binding::share_range(const Tape::Step& step, int thread, int threads, void* scratch) {
+    if (step.shares < 0) {
+        const std::int64_t trips = firsts_[step.firsts + step.parts];
+        run_range(step, ThreadPool::piece(trips, thread, threads),
+                  ThreadPool::piece(trips, thread + 1, threads), thread, scratch);
+        return;
+    }
+    const std::int64_t least = 1 + static_cast<std::int64_t>(kChunk / step.phase->trip_cost);
+    for (;;) {
+        const Shares::Chunk chunk =
+            shares_.take(static_cast<std::size_t>(step.shares), thread, least);
+        if (chunk.empty()) return;
+        run_range(step, chunk.begin, chunk.end, thread, scratch);
+    }
+}
+
 bool Binding::failed() const {
     return std::ranges::any_of(checks_, [](const CheckRecord& record) { return record.id != 0; });
 }
@@ -273,13 +303,11 @@ void Binding::run_steps(std::uint32_t first, std::uint32_t last) {
         }
         for (std::uint32_t s = first; s < last; ++s) {
             const Tape::Step& step = tape_.steps_[s];
-            const std::int64_t trips = firsts_[step.firsts + step.parts];
             if (step.barrier && s != first) team.barrier();
             if (step.parallel && team.size() > 1)
-                run_range(step, ThreadPool::piece(trips, thread, team.size()),
-                          ThreadPool::piece(trips, thread + 1, team.size()), thread, scratch);
+                share_range(step, thread, team.size(), scratch);
             else if (thread == 0)
-                run_range(step, 0, trips, 0, scratch);
+                run_range(step, 0, firsts_[step.firsts + step.parts], 0, scratch);
             if (step.checked) {
                 team.barrier();
                 const bool stop = failed();
@@ -299,6 +327,10 @@ void Binding::run_steps(std::uint32_t first, std::uint32_t last) {
         tape_.parallel_ && std::any_of(tape_.steps_.begin() + first, tape_.steps_.begin() + last,
                                        [](const Tape::Step& step) { return step.parallel; });
     if (parallel) {
+        for (std::uint32_t s = first; s < last; ++s)
+            if (const Tape::Step& step = tape_.steps_[s]; step.shares >= 0)
+                shares_.reset(static_cast<std::size_t>(step.shares),
+                              firsts_[step.firsts + step.parts]);
         ThreadPool::instance().region(
             [&](int thread, ThreadPool::Team& team) { go(thread, team); });
     } else {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include <sinter/runtime/program.h>
+#include <sinter/runtime/shares.h>
 #include <sinter/schedule/schedule.h>
 
 namespace sinter::runtime {
@@ -65,6 +66,7 @@ private:
         std::uint32_t launch, part, parts;
         std::uint32_t firsts;  // of each part among the trips of all, parts + 1 numbers
         bool parallel, barrier, checked;
+        std::int32_t shares = -1;  // which of the loops whose trips threads take in chunks
     };
     struct LaunchEntry {
         const Plan* plan;
@@ -83,6 +85,7 @@ private:
     std::vector<std::int64_t> firsts_;  // where every size is known
     std::vector<LaunchEntry> launches_;
     std::int64_t arena_bytes_ = 0, shared_bytes_ = 0, thread_bytes_ = 0;
+    std::int32_t shares_ = 0;
     bool parallel_ = false, checks_ = false;
     bool sizes_known_ = true;  // no trip count depends on a bind
 };
@@ -110,6 +113,7 @@ private:
     void trace_launch(const std::string& name, const LaunchReport& report);
     void run_steps(std::uint32_t first, std::uint32_t last);
     void run_timed();
+    void share_range(const Tape::Step& step, int thread, int threads, void* scratch);
     void run_range(const Tape::Step& step, std::int64_t begin, std::int64_t end, int thread,
                    void* scratch);
     bool failed() const;
@@ -120,6 +124,7 @@ private:
     std::vector<std::int64_t> scalars_, own_firsts_;
     const std::int64_t* firsts_;
     std::byte* shared_ = nullptr;
+    Shares shares_;
     std::vector<CheckRecord> checks_;  // by thread
     std::uint32_t failed_launch_ = 0;
     std::vector<Extent> extents_;  // by thread, while launches are timed

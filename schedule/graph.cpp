@@ -153,7 +153,27 @@ Id Graph::add_sort(Entry entry, Id source) {
     return append(gather, sources);
 }
 
+// Padding along the axes that the permutation takes these from, then the permutation.
+Id Graph::add_turned_pad(const Entry& entry, Id permute) {
+    const std::span<const std::int64_t> axes = args(permute);
+    std::vector<std::int64_t> pads(entry.nargs), shape(entry.rank);
+    pads[0] = entry.args[0];
+    for (std::size_t d = 0; d < axes.size(); ++d) {
+        const auto from = static_cast<std::size_t>(axes[d]);
+        pads[1 + 2 * from] = entry.args[1 + 2 * d];
+        pads[2 + 2 * from] = entry.args[2 + 2 * d];
+        shape[from] = entry.shape[d];
+    }
+    const Id source = src(permute, 0);
+    const Id padded = make(Op::Pad, entry.dtype, std::move(shape), std::move(pads),
+                           std::span<const Id>(&source, 1));
+    return make(Op::Permute, entry.dtype, {entry.shape, entry.shape + entry.rank},
+                {axes.begin(), axes.end()}, std::span<const Id>(&padded, 1));
+}
+
 Id Graph::add(Entry entry, std::span<const Id> sources) {
+    if (entry.op == Op::Pad && entry.numel > 0 && nodes_[sources[0]].op == Op::Permute)
+        return add_turned_pad(entry, sources[0]);
     if (entry.op == Op::Sort) return add_sort(entry, sources[0]);
     if (entry.op == Op::Scatter && is_16bit_float(entry.dtype) &&
         static_cast<ReduceKind>(entry.args[0]) != ReduceKind::Set) {

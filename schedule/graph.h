@@ -17,6 +17,9 @@ inline constexpr Id kNone = 0xFFFFFFFF;
 
 /// Read-only but for what the constructor puts right:
 ///  - values that need no memory to be read (a reduction or a pad of nothing) are constants;
+///  - what is permuted and then padded is padded first, so that memory made of it lies as its
+///  source
+///    does;
 ///  - sorted values whose positions are asked for, too, are gathered by those;
 ///  - a scatter of 16-bit floats is carried in f32 and rounded at the end (docs/ir.md, Numbers).
 class Graph {
@@ -76,6 +79,7 @@ private:
     void make_constant(Entry& entry);
     Id add(Entry entry, std::span<const Id> sources);
     Id add_sort(Entry entry, Id source);
+    Id add_turned_pad(const Entry& entry, Id permute);
     void find_sorted_positions();
 
     // Arguments and shapes lie in the key and, of nodes made later, in lists of their own.

@@ -132,3 +132,14 @@ TEST_CASE("the gradient of a convolution's input is one of a padded gradient") {
     CHECK(std::ranges::any_of(
         names, [](const std::string& name) { return name.starts_with("r_2_8_12_12_16_3"); }));
 }
+
+TEST_CASE("an image padded for a convolution lies as it did") {
+    const DeviceGuard cpu{Device("CPU")};
+    const Tensor x = randn({2, 10, 12, 24}).realize(), w = randn({40, 24, 3, 3}).realize();
+    Tensor y = conv2d(permute(x, {0, 3, 1, 2}), w, {}, {.padding = 1});
+    reset_stats();
+    y.realize();
+    const std::vector<std::string> names = stats().kernel_names;
+    REQUIRE(names.size() == 2);
+    CHECK(names[0] == "e_2_12_14_24");
+}

@@ -282,7 +282,7 @@ std::pair<std::int64_t, ir::Affine> without_line_begin(const ir::Affine& sum) {
 
 }  // namespace
 
-Emitter::Address Emitter::address(Ref index, bool load) {
+Emitter::Address Emitter::address(Ref index) {
     const ir::Affine sum = ir::affine(index);
     Address result;
     result.constant = sum.constant;
@@ -310,10 +310,11 @@ Emitter::Address Emitter::address(Ref index, bool load) {
     for (const auto& [depth, product] : terms)
         base = base == nullptr ? product : arena_.add(base, product);
     if (base != nullptr) result.index = value(base);
-    if (load && spans_ && !general && (step == 2 || step == 4)) {
+    const bool apart = step != 0 && step != 1 && step != -1;
+    if (spans_ && !general && apart) {
         result.access = Access::Strided;
         result.step = step;
-    } else if (general || (step != 0 && step != 1 && step != -1)) {
+    } else if (general || apart) {
         result.access = Access::Indexed;
         Value offsets = kNone;
         if (step != 0) {
@@ -425,7 +426,7 @@ Value Emitter::make_load(Ref node) {
         }
     }
     const Value memory = value(node->src(0));
-    Address where = address(node->src(1), true);
+    Address where = address(node->src(1));
     Value allowed = mask(node->src(2), where.access);
     if (allowed != kNone && where.access == Access::Scalar && lanes(allowed) != 1) {
         // One address, some lanes only: as good as an indexed load.
@@ -459,7 +460,8 @@ Value Emitter::make_load(Ref node) {
 // Of rows that lie one behind the other, how far it is to the same place in the next one; else 0.
 std::int64_t Emitter::next_row(Ref load, const Inst& inst) {
     const Ref memory = load->src(0);
-    if (memory->arg(0) < 0 || inst.access == Access::Indexed) return 0;  // scratch, or anywhere
+    if (memory->arg(0) < 0 || inst.access == Access::Indexed || is_scattered(inst))
+        return 0;  // scratch, or anywhere
     std::int64_t next = 0, row = 0;
     for (const auto& [term, coefficient] : ir::affine(load->src(1)).terms) {
         // Rows from where their lines begin: the next one differs by less than a line.
@@ -488,6 +490,7 @@ void Emitter::prefetch(const Inst& load, std::int64_t elements) {
 void Emitter::prefetch_far(Ref load, const Inst& inst, std::size_t depth) {
     if (!fetches_far_ || std::ranges::count(far_, load->src(0)->arg(0)) == 0) return;
     if (inst.access != Access::Contiguous && inst.access != Access::Strided) return;
+    if (is_scattered(inst)) return;
     if (inst.src[2] != kNone || levels_[depth].loop == nullptr) return;
     // The loops it is walked with, innermost first, as long as each goes on where the ones inside
     // it end. Copies of the load take what lies between the steps of the innermost.
@@ -596,6 +599,7 @@ void Emitter::store(Ref node) {
     inst.dtype = node->src(2)->dtype();
     inst.lanes = where.access == Access::Scalar ? std::uint16_t{1} : lanes_;
     inst.access = where.access;
+    inst.step = where.step;
     inst.imm = where.constant;
     inst.align = where.align;
     inst.src[0] = memory;

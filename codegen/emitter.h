@@ -165,7 +165,7 @@ private:
     Value mix(Value a, Value b, int distance, bool high);
     Value make_scan(Ref node);
     Value scan_lanes(ir::ReduceKind kind, Value v);
-    Address address(Ref index, bool load = false);
+    Address address(Ref index);
     Value mask(Ref valid, Access access);
     Value streaming(Ref store, const Address& where);
     std::int64_t next_row(Ref load, const Inst& inst);

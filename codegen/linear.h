@@ -52,7 +52,7 @@ enum class Access : std::uint8_t {
     Scalar,      ///< one element
     Contiguous,  ///< lane i at index + i
     Reverse,     ///< lane i at index - i
-    Strided,     ///< Load: lane i at index + step * i
+    Strided,     ///< lane i at index + step * i
     Indexed,     ///< the index is a vector
 };
 
@@ -65,10 +65,16 @@ struct Inst {
     bool streaming = false;  ///< Store: past the caches where src[2] holds, a Lined; has no mask
     std::int64_t imm = 0;
     std::int64_t fill = 0;
-    std::int64_t step = 0;   ///< of Access::Strided: 2 or 4
+    std::int64_t step = 0;   ///< of Access::Strided
     std::int64_t align = 1;  ///< Load, Store: divides the index (without imm, the lane's included)
     Value src[4] = {kNone, kNone, kNone, kNone};
 };
+
+/// Whether the lanes lie apart in memory, each to be reached by itself: those of a load by a small
+/// step are read with what lies between.
+inline bool is_scattered(const Inst& i) {
+    return i.access == Access::Strided && (i.code == Code::Store || (i.step != 2 && i.step != 4));
+}
 
 struct Loop;
 struct If;

@@ -398,7 +398,8 @@ private:
 
     // --- memory
 
-    // Pointer (or vector of pointers) to the element(s) that a Load or Store means.
+    // Pointer (or vector of pointers) to the element(s) that a Load or Store means. Steps between
+    // lanes are constants beside one pointer, which a gather needs no vector arithmetic for.
     std::string pointer(const Inst& i, DType memory_type) {
         const std::string t = type(memory_type, 1);
         std::string at = ref(i.src[0]);
@@ -416,10 +417,19 @@ private:
             if (indexed) return at;
         }
         const std::int64_t offset = i.imm - (i.access == Access::Reverse ? i.lanes - 1 : 0);
-        if (offset == 0) return at;
-        const std::string moved = fresh("p");
-        line(moved + " = getelementptr " + t + ", ptr " + at + ", i64 " + std::to_string(offset));
-        return moved;
+        if (offset != 0) {
+            const std::string moved = fresh("p");
+            line(moved + " = getelementptr " + t + ", ptr " + at + ", i64 " +
+                 std::to_string(offset));
+            at = moved;
+        }
+        if (!is_scattered(i)) return at;
+        const std::string all = fresh("p");
+        line(all + " = getelementptr " + t + ", ptr " + at + ", " + vector_of("i64", i.lanes) +
+             " " + vector_constant("i64", i.lanes, [&](int lane) {
+                 return std::to_string(lane * i.step);
+             }));
+        return all;
     }
 
     std::string reversed(const std::string& t, const std::string& x, int lanes) {
@@ -442,7 +452,7 @@ private:
         std::string mask = i.src[2] == kNone ? "" : ref(i.src[2]);
         const std::string masks = vector_of("i1", i.lanes);
         if (i.access == Access::Reverse && !mask.empty()) mask = reversed(masks, mask, i.lanes);
-        if (i.access == Access::Indexed) {
+        if (i.access == Access::Indexed || is_scattered(i)) {
             if (mask.empty()) mask = constant(DType::Bool, 1, i.lanes);
             line(raw + " = " +
                  call(t,
@@ -536,6 +546,36 @@ private:
              }));
     }
 
+    // Whether the lanes of the value are known before the function runs.
+    bool is_known(Value v) const {
+        const Inst& i = inst(v);
+        switch (i.code) {
+            case Code::Const:
+            case Code::Lanes:
+                return true;
+            case Code::Arith:
+            case Code::Splat:
+                return std::ranges::all_of(i.src,
+                                           [&](Value s) { return s == kNone || is_known(s); });
+            default:
+                return false;
+        }
+    }
+
+    // A mask as one that LLVM knows nothing of. Of a store whose mask it knows to be one lane it
+    // makes a scalar one, too late for some of the comparisons behind the value: "Cannot select"
+    // ends the process (LLVM 19, x86 with AVX-512).
+    std::string hidden(const std::string& mask, int lanes) {
+        const std::string masks = vector_of("i1", lanes), always = fresh("t"), one = fresh("t"),
+                          all = fresh("t"), result = fresh("t");
+        line(always + " = icmp sge i64 %begin, 0");
+        line(one + " = insertelement " + masks + " poison, i1 " + always + ", i64 0");
+        line(all + " = shufflevector " + masks + " " + one + ", " + masks + " poison, " +
+             vector_of("i32", lanes) + " zeroinitializer");
+        line(result + " = and " + masks + " " + mask + ", " + all);
+        return result;
+    }
+
     void store(const Inst& i, bool past_caches) {
         const DType m = stored(i.dtype);
         const std::string at = pointer(i, m), t = type(m, i.lanes),
@@ -556,7 +596,7 @@ private:
             value = reversed(t, value, i.lanes);
             if (!mask.empty()) mask = reversed(masks, mask, i.lanes);
         }
-        if (i.access == Access::Indexed) {
+        if (i.access == Access::Indexed || is_scattered(i)) {
             if (mask.empty()) mask = constant(DType::Bool, 1, i.lanes);
             line(
                 call("void",
@@ -566,6 +606,7 @@ private:
         } else if (mask.empty()) {
             line("store " + t + " " + value + ", ptr " + at + ", align " + align);
         } else if (i.lanes > 1) {
+            if (is_known(i.src[2])) mask = hidden(mask, i.lanes);
             line(call("void", "llvm.masked.store." + mangled(m, i.lanes) + ".p0",
                       {{t, value}, {"ptr", at}, {"i32", align}, {masks, mask}}));
         } else {

@@ -7,8 +7,6 @@
 #include <sinter/ir/affine.h>
 #include <sinter/ir/error.h>
 
-#include "analysis.h"
-
 namespace sinter::codegen {
 namespace {
 
@@ -112,22 +110,6 @@ bool pays(const Analysis& a, const Reducing& r, const Sizes& sizes, std::int64_t
     return steps * kPanelWidth > sizes.panel_share * cache ||
            (steps >= sizes.few_steps && operand_bytes(a, r) > sizes.near_share * cache &&
             steps_apart(a, r));
-}
-
-// The one sum of products of a kernel that may be cut; null if there is none.
-const Reducing* sum_to_cut(const Analysis& a) {
-    if (a.reductions.size() != 1 || a.ordered != 0) return nullptr;
-    const Reducing& r = a.reductions[0];
-    const bool sum = r.node->is(Op::Reduce) &&
-                     r.node->arg(0) == static_cast<std::int64_t>(ir::ReduceKind::Add) &&
-                     r.node->args().size() == 1 &&
-                     (r.node->dtype() == f32 || r.node->dtype() == f64);
-    if (!sum || r.loads.size() < 2) return nullptr;
-    for (Ref s : a.stores)
-        if (s->ranges() != r.scope) return nullptr;
-    for (std::int64_t n : a.numbers)
-        if (!a.range[n]->src(0)->is(Op::Const)) return nullptr;
-    return &r;
 }
 
 // The ranges of the result by the operands that depend on them, without those that all do.
@@ -314,6 +296,21 @@ std::int64_t chunk_of(std::int64_t size, const Sizes& sizes) {
 }
 
 }  // namespace
+
+const Reducing* sum_to_cut(const Analysis& a) {
+    if (a.reductions.size() != 1 || a.ordered != 0) return nullptr;
+    const Reducing& r = a.reductions[0];
+    const bool sum = r.node->is(Op::Reduce) &&
+                     r.node->arg(0) == static_cast<std::int64_t>(ir::ReduceKind::Add) &&
+                     r.node->args().size() == 1 &&
+                     (r.node->dtype() == f32 || r.node->dtype() == f64);
+    if (!sum || r.loads.size() < 2) return nullptr;
+    for (Ref s : a.stores)
+        if (s->ranges() != r.scope) return nullptr;
+    for (std::int64_t n : a.numbers)
+        if (!a.range[n]->src(0)->is(Op::Const)) return nullptr;
+    return &r;
+}
 
 std::optional<BlockPart> choose_chunks(const Form& form, bool always, std::int64_t cache_bytes) {
     const Analysis before = analyse(form.sink());

@@ -5,6 +5,7 @@
 #include <optional>
 #include <vector>
 
+#include "analysis.h"
 #include "transform.h"
 
 namespace sinter::codegen {
@@ -17,6 +18,9 @@ struct BlockCut {
     std::vector<Ref> blocks;      ///< those that number the blocks of the sum, likewise
     std::int64_t near_bytes = 0;  ///< of the thread's scratch, from its start
 };
+
+/// The one sum of products of a kernel that may be cut, of f32 or f64; null if there is none.
+const Reducing* sum_to_cut(const Analysis& a);
 
 /// How much of a range a trip or a block has.
 struct BlockPart {

@@ -501,6 +501,14 @@ std::int64_t lined_memory(const Analysis& a, const Plan& plan, std::span<const S
     return -1;
 }
 
+// Whether each step of the range multiplies other numbers.
+bool is_batch(const Analysis& a, std::int64_t n) {
+    return std::ranges::all_of(a.reductions, [&](const Reducing& r) {
+        return std::ranges::all_of(r.loads,
+                                   [&](std::size_t l) { return a.accesses[l].depends(n); });
+    });
+}
+
 // Whether all that is read along the vectors of a tile stays near, whichever block of it is next:
 // rows of results are written as they lie then.
 bool columns_stay_near(const Analysis& a, std::int64_t vector) {
@@ -513,7 +521,7 @@ bool columns_stay_near(const Analysis& a, std::int64_t vector) {
 }  // namespace
 
 Placed apply(Form& form, const Analysis& before, const Plan& plan) {
-    std::vector<Ref> parallel, blocks, tiles, within_blocks, within;
+    std::vector<Ref> parallel, blocks, tiles, batches, within_blocks, within;
     // Of a tile of dot products, the blocks of the longer operand run outermost: it is gone through
     // once.
     const bool dots = plan.contraction && has(before.closed, plan.vector);
@@ -568,6 +576,8 @@ Placed apply(Form& form, const Analysis& before, const Plan& plan) {
             // What is copied for some of these ranges is there before the others begin.
             if (outer)
                 parallel.push_back(bound);
+            else if (plan.contraction && result && is_batch(before, n))
+                batches.push_back(bound);
             else if (result)
                 (has(plan.staged_for, n) ? within_blocks : within).push_back(bound);
         }
@@ -595,7 +605,7 @@ Placed apply(Form& form, const Analysis& before, const Plan& plan) {
     std::uint64_t there = 0;
     for (Ref n : ir::toposort(std::span(&sink, 1)))
         if (n->is(Op::Range)) there |= range_bit(n);
-    for (std::vector<Ref>* some : {&parallel, &blocks, &tiles, &within, &within_blocks})
+    for (std::vector<Ref>* some : {&parallel, &blocks, &tiles, &batches, &within, &within_blocks})
         std::erase_if(*some, [&](Ref r) { return (there & range_bit(r)) == 0; });
 
     std::ranges::stable_sort(tiles, std::ranges::greater(),
@@ -622,6 +632,7 @@ Placed apply(Form& form, const Analysis& before, const Plan& plan) {
     }
     if (plan.staged_for != 0 || plan.trips) {
         within.insert(within.begin(), within_blocks.begin(), within_blocks.end());
+        within.insert(within.begin(), batches.begin(), batches.end());
         for (Ref r : within) result.order.push_back(r->arg(0));
     }
     order_serial(form, result);

@@ -30,6 +30,7 @@ constexpr double kRowsShare = 0.25;  // of the second-level cache, for a trip's 
 constexpr double kFarShare =
     0.5;  // of the second-level cache: operands that stay there as they lie
 constexpr double kUnevenOperand = 1 << 18;  // the same where rows begin within lines
+constexpr std::int64_t kCopiedVectors = 8;  // the most of a block
 constexpr double kSmallWork = 1e5;          // cycles that one thread may do alone
 constexpr std::size_t kTilesKept = 3;  // of one vector range, where several plans are asked for
 // Cycles an element that is staged: side by side, by squares, one by one.
@@ -180,13 +181,21 @@ private:
             }
             if (!own) continue;
             if (across ? lies_across(m, v)
-                       : m.stride[v] == 1 &&
+                       : m.stride[v] == 1 && !lies_as_copied(m, v) &&
                              (is_made(m) || pages_apart(m) ||
                               a_.bytes_of(m) >
                                   (uneven(m) ? kUnevenOperand : kFarShare * cache_bytes())))
                 return s;
         }
         return std::nullopt;
+    }
+
+    // Whether m's steps follow one another as those of a copy would.
+    bool lies_as_copied(const MemoryAccess& m, std::int64_t v) const {
+        return !is_made(m) && a_.size(v) <= kCopiedVectors * lanes_ &&
+               std::ranges::any_of(a_.numbers, [&](std::int64_t n) {
+                   return has(r_.closed, n) && m.stride[n] == a_.size(v);
+               });
     }
 
     double cache_bytes() const { return static_cast<double>(target_.cache_bytes); }

@@ -26,6 +26,7 @@
 #include "phases.h"
 #include "random_schedule.h"
 #include "replay.h"
+#include "winograd.h"
 
 namespace sinter::codegen {
 namespace {
@@ -298,7 +299,7 @@ void lower_steps(Lowering& l, Form& form, std::vector<TripStep> steps, std::int6
     }
     if (limit) limit(steps, transformed);
     Function all;
-    all.symbol = l.name + "_0";
+    all.symbol = l.name + "_" + std::to_string(l.functions.size());
     Phase phase;
     for (std::size_t i = 0; i < parts.size(); ++i) {
         const std::string symbol = all.symbol + "_" + std::to_string(i);
@@ -345,6 +346,20 @@ void lower_blocks(Lowering& l, Form& form, const BlockSizes& sizes) {
     lower_steps(l, form, std::move(steps), cut.near_bytes, {});
 }
 
+// A convolution in fewer products.
+void lower_winograd(Lowering& l, Form& form, const WinogradSizes& sizes) {
+    const WinogradCut cut = cut_convolution(form, sizes);
+    for (Ref sink : cut.phases) {
+        Part part = schedule_part(l, Form(form.arena(), sink));
+        l.program.phases.push_back(
+            add_function(l, part, l.name + "_" + std::to_string(l.functions.size())));
+    }
+    l.program.shared_bytes = std::max(l.program.shared_bytes, cut.shared_bytes);
+    std::vector<TripStep> steps;
+    for (Ref sink : cut.steps) steps.push_back({sink, cut.trips});
+    lower_steps(l, form, std::move(steps), cut.near_bytes, {});
+}
+
 void lower_as_cut(Lowering& l, Form& form, const std::optional<Triangle>& triangle,
                   std::span<const Step> cuts) {
     const bool chain = has_near_memory(form.sink()) && !l.gpu();
@@ -364,6 +379,8 @@ void lower_as_cut(Lowering& l, Form& form, const std::optional<Triangle>& triang
         l.program.shared_bytes = std::max(l.program.shared_bytes, sums.shared_bytes);
     } else if (cut != nullptr && cut->kind == StepKind::Blocks) {
         lower_blocks(l, form, sizes_of(*cut));
+    } else if (cut != nullptr && cut->kind == StepKind::Winograd) {
+        lower_winograd(l, form, winograd_of(*cut));
     } else {
         lower_phases(l, form, given);
     }
@@ -374,6 +391,13 @@ std::vector<Step> choose_cuts(const Lowering& l, const Form& form) {
     std::vector<Step> cuts;
     const std::int64_t blocks = ir::env::number("BLOCKS");
     if (l.plain || l.gpu() || blocks == 0 || has_near_memory(form.sink())) return cuts;
+    if (const std::int64_t winograd = ir::env::number("WINOGRAD"); winograd != 0) {
+        const WinogradWish wish =
+            winograd == 2 ? WinogradWish::WherePossible : WinogradWish::WhereItPays;
+        if (const std::optional<WinogradSizes> sizes =
+                choose_winograd(form, wish, l.target.cache_bytes))
+            return {step_of(*sizes)};
+    }
     const auto append_blocks = [&](const Form& sum) {
         const BlockWish wish = blocks == 2 ? BlockWish::Tiny : BlockWish::WhereItPays;
         if (const std::optional<BlockSizes> sizes = choose_blocks(sum, wish, l.target.cache_bytes))

@@ -206,6 +206,8 @@ std::vector<std::vector<Step>> other_cuts(const std::vector<Step>& kernel) {
         }
         if (step.kind == StepKind::Chunk || step.kind == StepKind::Sums) {
             vary(1);
+        } else if (step.kind == StepKind::Winograd) {
+            for (std::size_t at = 7; at < step.operands.size(); at += 2) vary(at);
         } else if (step.kind == StepKind::Blocks) {
             std::size_t at = 0;
             for (int group = 0; group < 2; ++group) {

@@ -140,6 +140,7 @@ std::shared_ptr<const Plan> PlanCache::get(schedule::Normalised graph,
     key.push_back(bits);
     key.push_back(ir::env::number("NOOPT"));
     key.push_back(ir::env::number("BLOCKS"));
+    key.push_back(ir::env::number("WINOGRAD"));
     key.push_back(ir::env::number("STREAM"));
     key.push_back(ir::env::number("DOTS"));
     key.push_back(ir::env::number("CHAIN"));

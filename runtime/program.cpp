@@ -99,6 +99,7 @@ std::string surroundings(const codegen::Target& target) {
     append(key, kPasses);
     append(key, ir::env::number("NOOPT"));
     append(key, ir::env::number("BLOCKS"));
+    append(key, ir::env::number("WINOGRAD"));
     append(key, ir::env::number("STREAM"));
     append(key, ir::env::number("DOTS"));
     append(key, ir::env::number("SCHEDULE"));

@@ -46,6 +46,7 @@ std::string key_of(const KernelRequest& request, std::size_t segments, DeviceId 
         append(key, thread_count());
     }
     append(key, ir::env::number("BLOCKS"));
+    append(key, ir::env::number("WINOGRAD"));
     append(key, ir::env::number("STREAM"));
     append(key, static_cast<std::int64_t>(segments));
     return key + kernel_identity(request.sink);

@@ -51,6 +51,9 @@ inline constexpr auto kEnvVars = std::to_array<EnvVar>({
     {"DOTS", Kind::Number, "1",
      "0 adds one product at a time; 2 pairs and quads of narrow ones wherever there is an "
      "instruction for it."},
+    {"WINOGRAD", Kind::Number, "1",
+     "0 computes convolutions product by product; 2 all that have windows of 3 x 3 in tiles, with "
+     "fewer."},
     {"STREAM", Kind::Number, "1",
      "0 writes every result through the caches; 2 none, where whole lines are written."},
     {"SCHEDULE", Kind::Number, "0",

@@ -91,17 +91,13 @@ std::vector<Tensor> differentiate(std::string_view op, const Tensor& loss,
     std::vector<Tensor> result;
     result.reserve(inputs.size());
     for (std::size_t i = 0; i < inputs.size(); ++i) {
-        const std::int64_t home = inputs[i].device_hint();
-        if (home != -1 || !gradients[i]) {
-            result.emplace_back(gradients[i], home);
-            continue;
-        }
-        // An input of constants is wherever it is used; its gradient is on the default device.
-        const Tensor found(gradients[i], -2);
-        result.push_back(
-            found.device(where) == default_device()
-                ? Tensor(gradients[i], home)
-                : Tensor(ir::copy_to(gradients[i], default_device().id()), default_device().id()));
+        // An input of constants may be used on any device: its gradient is where the input says
+        // to be.
+        const std::int64_t home = inputs[i].device(where).id();
+        const bool elsewhere = gradients[i] && !ir::device_of(nodes[i].get()) &&
+                               ir::device_of(gradients[i].get()).value_or(home) != home;
+        result.push_back(elsewhere ? Tensor(ir::copy_to(gradients[i], home), home)
+                                   : Tensor(gradients[i], inputs[i].device_hint()));
     }
     return result;
 }

@@ -129,15 +129,8 @@ DType Tensor::dtype(Where where) const {
 Device Tensor::device(Where where) const {
     if (device_ >= 0) return Device::from_id(device_);
     if (device_ == -1) return default_device();
-    const UOp root = node(where);
-    const ir::Ref roots[] = {root.get()};
-    // The device of the first memory found; a Copy says where its value is, whatever lies below it.
-    std::int64_t found = -1;
-    for (const ir::Ref n : ir::toposort(roots)) {
-        if (n->is(ir::Op::Buffer)) found = n->arg(1);
-        if (n->is(ir::Op::Copy)) found = n->arg(0);
-    }
-    return found < 0 ? default_device() : Device::from_id(found);
+    const std::optional<std::int64_t> found = ir::device_of(node(where).get());
+    return found ? Device::from_id(*found) : default_device();
 }
 
 // --- from C++ data

@@ -2,6 +2,8 @@
 
 #include <atomic>
 #include <string>
+#include <unordered_set>
+#include <vector>
 
 #include <sinter/ir/error.h>
 #include <sinter/ir/uop.h>
@@ -257,6 +259,20 @@ UOp assign(const UOp& target, const UOp& value) {
 }
 UOp copy_to(const UOp& x, std::int64_t device) {
     return UOp::make(Op::Copy, x->dtype(), {x}, std::span<const std::int64_t>(&device, 1));
+}
+std::optional<std::int64_t> device_of(Ref x) {
+    std::vector<Ref> stack{x};
+    std::unordered_set<Ref> seen{x};
+    while (!stack.empty()) {
+        const Ref node = stack.back();
+        stack.pop_back();
+        if (node->is(Op::Buffer)) return node->arg(1);
+        if (node->is(Op::Copy)) return node->arg(0);
+        for (const Ref s : node->src()) {
+            if (seen.insert(s).second) stack.push_back(s);
+        }
+    }
+    return std::nullopt;
 }
 
 }  // namespace sinter::ir

@@ -144,8 +144,7 @@ void check_reached(const Walk& walk, std::span<const UOp> inputs) {
 UOp sum_of(const UOp& total, const UOp& more, bool copies) {
     if (!total) return more;
     if (!copies) return binary(Op::Add, total, more);
-    const std::optional<std::int64_t> home = vjp::device_of(total.get()),
-                                      other = vjp::device_of(more.get());
+    const std::optional<std::int64_t> home = device_of(total.get()), other = device_of(more.get());
     return binary(Op::Add, total, home && other && *home != *other ? copy_to(more, *home) : more);
 }
 

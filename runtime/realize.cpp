@@ -175,6 +175,15 @@ void compute_by_kernels(const Scan& graph, std::span<const Root> targets, Device
     recorder->runs.push_back(std::move(run));
 }
 
+// Roots on several devices, each device's together. Throws DeviceError for one that mixes them.
+void compute_apart(std::span<const Root> roots, DeviceId home) {
+    std::map<DeviceId, std::vector<Root>> groups;
+    for (const Root& root : roots)
+        groups[device_of(scan(std::span<const ir::Ref>(&root.node, 1), home), home)].push_back(
+            root);
+    for (const auto& [device, group] : groups) compute(group, home);
+}
+
 // Gives the device of the roots: `home` if there is no memory below them.
 DeviceId compute(std::span<const Root> roots, DeviceId home) {
     if (roots.empty()) return home;
@@ -185,6 +194,10 @@ DeviceId compute(std::span<const Root> roots, DeviceId home) {
         if (recording) recorder->refusal = "it copies from one device to another";
         make_copies(graph, home);
         return compute(unfinished(roots, home), home);  // once: no copies are left
+    }
+    if (std::ranges::count(graph.on, true) > 1 && roots.size() > 1) {
+        compute_apart(roots, home);
+        return home;
     }
     const DeviceId device = device_of(graph, home);
     if (recording && device != DeviceId::CPU)

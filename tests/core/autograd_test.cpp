@@ -49,6 +49,15 @@ TEST_CASE("the gradient of constants that went through another device is on the 
           std::vector<float>{3, 4, 3, 4});
 }
 
+TEST_CASE("the gradient of constants made like a tensor is on that tensor's device") {
+    const DeviceGuard cpu{Device("CPU")};
+    const Tensor like = Tensor({1.f, 1.f}), x = randn_like(like);
+    const Tensor back = to(to(x, Device("REF")), Device("CPU"));
+    const Tensor g = vjp(back * 2, x, Tensor({1.f, 3.f}));
+    CHECK(g.device() == Device("CPU"));
+    CHECK((g + like).to_vector<float>() == std::vector<float>{3, 7});
+}
+
 TEST_CASE("relu passes nothing at zero") {
     const Tensor x({-1.f, 0.f, 2.f});
     CHECK(values(gradient(sum(relu(x)), x)) == Floats{0, 0, 1});

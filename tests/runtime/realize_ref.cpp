@@ -70,6 +70,21 @@ TEST_CASE("memory of two devices in one expression is an error that names them")
     CHECK_FALSE(realized(mixed));
 }
 
+TEST_CASE("roots on several devices are realized together, each where it is") {
+    const std::int64_t shape[] = {2};
+    const UOp roots[] = {twice(on(DeviceId::CPU, {1, 2})), twice(ir::constant(f32, 5, shape)),
+                         twice(on(DeviceId::REF, {3, 4}))};
+    realize(roots);
+    CHECK(values_of(roots[0]) == std::vector<float>{2, 4});
+    CHECK(memory_of(realized(roots[0])).device() == DeviceId::CPU);
+    CHECK(values_of(roots[1]) == std::vector<float>{10, 10});
+    CHECK(values_of(roots[2]) == std::vector<float>{6, 8});
+    CHECK(memory_of(realized(roots[2])).device() == DeviceId::REF);
+    const UOp mixed[] = {twice(on(DeviceId::CPU, {1})),
+                         ir::binary(ir::Op::Add, on(DeviceId::CPU, {1}), on(DeviceId::REF, {2}))};
+    CHECK_THROWS_AS(realize(mixed), DeviceError);
+}
+
 TEST_CASE("copies carry values between devices, also one above another") {
     const UOp cpu = on(DeviceId::CPU, {1, 2}), ref = on(DeviceId::REF, {10, 20});
     const UOp sum = ir::binary(ir::Op::Add, ir::copy_to(cpu, id(DeviceId::REF)), ref);

@@ -3,6 +3,7 @@
 // table.
 
 #include <initializer_list>
+#include <optional>
 #include <span>
 #include <utility>
 
@@ -123,5 +124,8 @@ UOp detach(const UOp& x);
 /// The value of `value`, in the memory of `target` where nothing else needs what it holds.
 UOp assign(const UOp& target, const UOp& value);
 UOp copy_to(const UOp& x, std::int64_t device);
+/// The device that `x` is computed on, by the first buffer or copy met below it; none if there are
+/// only constants.
+std::optional<std::int64_t> device_of(Ref x);
 
 }  // namespace sinter::ir

@@ -62,3 +62,15 @@ TEST_CASE("sinter-bench answers a benchmark driver, line by line") {
     CHECK(x[1] == doctest::Approx(std::exp(4 * -0.010821342468261719)).epsilon(1e-6));
     CHECK(x[2] == doctest::Approx(std::exp(4 * -0.5924768447875977)).epsilon(1e-6));
 }
+
+TEST_CASE("rows of new kernels leave the user's cache alone") {
+    const Folder folder;
+    const Outcome outcome = shell("SINTER_CACHE_DIR=" + folder.path.string() + " " +
+                                  binary("bench") + " --only '^new_elementwise$' --seconds 0.05");
+    CHECK(outcome.status == 0);
+    CHECK(outcome.text.find("new_elementwise") != std::string::npos);
+    CHECK(std::filesystem::is_empty(folder.path));
+    const Outcome unknown = shell(binary("bench") + " --new-kernel none");
+    CHECK(unknown.status != 0);
+    CHECK(unknown.text.find("none") != std::string::npos);
+}

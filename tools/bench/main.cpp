@@ -77,6 +77,7 @@ int main(int argc, char** argv) {
     std::string only = ".*";
     double seconds = 0.5;
     bool first_kernel = false, serve = false;
+    std::string new_kernel;
     CLI::App app(
         "Times Sinter: the budgets of its design, kernels over tensors of real sizes, training "
         "steps.");
@@ -87,11 +88,17 @@ int main(int argc, char** argv) {
         ->capture_default_str();
     app.add_flag("--first-kernel", first_kernel,
                  "realize one kernel and exit: what the start-up rows time");
+    app.add_option("--new-kernel", new_kernel,
+                   "print the seconds of a row that compiles and exit: what that row starts");
     app.add_flag("--serve", serve,
                  "answer the requests of a benchmark driver, one JSON object a line");
     CLI11_PARSE(app, argc, argv);
     return sinter::tool::guarded("sinter-bench", [&] {
         if (serve) return sinter::tool::serve();
+        if (!new_kernel.empty()) {
+            std::cout << sinter::tool::new_kernel(new_kernel, seconds) << '\n';
+            return 0;
+        }
         return first_kernel ? sinter::tool::first_kernel() : run(only, seconds);
     });
 }

@@ -27,5 +27,8 @@ std::vector<Row> step_rows();
 
 /// What `budget_rows` starts: realizes one small kernel.
 int first_kernel();
+/// Seconds that a new kernel takes from its graph to machine code, the row `name` of
+/// `budget_rows`, which starts a process with empty caches for it.
+double new_kernel(const std::string& name, double seconds);
 
 }  // namespace sinter::tool

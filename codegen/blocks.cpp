@@ -297,19 +297,19 @@ std::int64_t chunk_of(std::int64_t size, const Sizes& sizes) {
 
 }  // namespace
 
-const Reducing* sum_to_cut(const Analysis& a) {
-    if (a.reductions.size() != 1 || a.ordered != 0) return nullptr;
-    const Reducing& r = a.reductions[0];
+bool may_be_cut(const Analysis& a, const Reducing& r) {
     const bool sum = r.node->is(Op::Reduce) &&
                      r.node->arg(0) == static_cast<std::int64_t>(ir::ReduceKind::Add) &&
-                     r.node->args().size() == 1 &&
-                     (r.node->dtype() == f32 || r.node->dtype() == f64);
-    if (!sum || r.loads.size() < 2) return nullptr;
-    for (Ref s : a.stores)
-        if (s->ranges() != r.scope) return nullptr;
-    for (std::int64_t n : a.numbers)
-        if (!a.range[n]->src(0)->is(Op::Const)) return nullptr;
-    return &r;
+                     r.node->args().size() == 1;
+    return sum && a.ordered == 0 && r.loads.size() >= 2 &&
+           std::ranges::all_of(a.stores, [&](Ref s) { return s->ranges() == r.scope; }) &&
+           std::ranges::all_of(a.numbers,
+                               [&](auto n) { return a.range[n]->src(0)->is(Op::Const); });
+}
+
+const Reducing* sum_to_cut(const Analysis& a) {
+    if (a.reductions.size() != 1 || !is_float(a.reductions[0].node->dtype())) return nullptr;
+    return may_be_cut(a, a.reductions[0]) ? &a.reductions[0] : nullptr;
 }
 
 std::optional<BlockPart> choose_chunks(const Form& form, bool always, std::int64_t cache_bytes) {

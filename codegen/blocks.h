@@ -19,6 +19,10 @@ struct BlockCut {
     std::int64_t near_bytes = 0;  ///< of the thread's scratch, from its start
 };
 
+/// Whether a reduction is a sum of fixed sizes over two operands or more, of which each of the
+/// kernel's stores uses one element.
+bool may_be_cut(const Analysis& a, const Reducing& r);
+
 /// The one sum of products of a kernel that may be cut, of f32 or f64; null if there is none.
 const Reducing* sum_to_cut(const Analysis& a);
 

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -101,6 +102,21 @@ struct If {
     Block then, otherwise;
 };
 
+/// C += X · Y of matrices in the thread's scratch, by instructions that multiply tiles of 16 rows
+/// by 16 columns. X has `steps` words in each of its rows, Y `columns` words in each of its `steps`
+/// rows, C sums of as many bits. There is memory for whole tiles of rows and columns.
+struct TileProduct {
+    DType dtype = DType::None;  ///< of the sums: f32, of pairs of bf16; i32, of quads of bytes
+    bool x_signed = true, y_signed = true;         ///< the bytes
+    std::int64_t rows = 0, columns = 0;            ///< of C
+    std::int64_t steps = 0;                        ///< words
+    std::int64_t x = 0, y = 0, c = 0;              ///< where they begin, in bytes
+    std::int64_t x_row = 0, y_row = 0, c_row = 0;  ///< bytes from a row to the next
+    std::int64_t y_tile = 0;                       ///< and from a tile of columns
+    std::int64_t blocks =
+        1;  ///< trips that add to the same sums, which begin with the first of them
+};
+
 /// A phase: a function over trips [Arg::Begin, Arg::End).
 struct Function {
     std::string symbol;
@@ -111,6 +127,8 @@ struct Function {
     };
     /// If not empty, the function is these, one after the other for each trip.
     std::vector<Step> each_trip;
+    /// If set, the function is this, for each trip.
+    std::optional<TileProduct> product;
     std::vector<Inst> insts;
     Block body;
 };

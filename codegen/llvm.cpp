@@ -11,6 +11,7 @@
 
 #include "dots.h"
 #include "emitter.h"
+#include "llvm_tiles.h"
 
 namespace sinter::codegen {
 namespace {
@@ -125,6 +126,13 @@ public:
         }
         label_ = "entry";
         next_ = 0;
+        if (f.product) {
+            const TileText product = render_tiles(*f.product, f.symbol);
+            body_ += product.body;
+            globals_ += product.globals;
+            declarations_.insert(product.declarations.begin(), product.declarations.end());
+            return;
+        }
         streams_ = false;
         block(f.body);
         // Stores past the caches are not ordered with what tells other threads of them.
@@ -159,7 +167,7 @@ public:
     std::string text() {
         std::string result;
         if (!target_.triple.empty()) result += "target triple = \"" + target_.triple + "\"\n\n";
-        result += body_;
+        result += globals_ + body_;
         for (const std::string& d : declarations_) result += d + "\n";
         result += "\nattributes #0 = { nounwind \"prefer-vector-width\"=\"" +
                   std::to_string(target_.vector_bits) + "\" }\n";
@@ -914,7 +922,7 @@ private:
 
     const Target& target_;
     const Function* f_ = nullptr;
-    std::string body_, label_;
+    std::string body_, label_, globals_;
     std::set<std::string> declarations_;
     int next_ = 0;
     bool streams_ = false;  // the function has stores past the caches

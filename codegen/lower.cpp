@@ -26,6 +26,7 @@
 #include "phases.h"
 #include "random_schedule.h"
 #include "replay.h"
+#include "tiles.h"
 #include "winograd.h"
 
 namespace sinter::codegen {
@@ -282,12 +283,14 @@ struct TripStep {
     std::int64_t repeats = 1;  // trips of its own
     bool copies = false;       // an operand may be copied for all rows of a trip
     std::vector<Limit> limits = {};
+    std::optional<TileProduct> product = {};  // runs after it, before the next
 };
 
-// Steps that follow one another in each trip, handing values on in near memory: one phase.
+// Steps that follow one another in each trip, handing values on in near memory: one phase. The
+// first `in_turn` do so for each of their own trips.
 using LimitSteps = std::function<void(std::vector<TripStep>&, std::span<const Ref> transformed)>;
 void lower_steps(Lowering& l, Form& form, std::vector<TripStep> steps, std::int64_t near_bytes,
-                 const LimitSteps& limit) {
+                 const LimitSteps& limit, std::size_t in_turn = 0) {
     l.program.thread_bytes = std::max(l.program.thread_bytes, near_bytes);
     std::vector<Part> parts;
     std::vector<Ref> transformed;
@@ -298,8 +301,9 @@ void lower_steps(Lowering& l, Form& form, std::vector<TripStep> steps, std::int6
         transformed.push_back(parts.back().form.sink());
     }
     if (limit) limit(steps, transformed);
-    Function all;
+    Function all, turn;
     all.symbol = l.name + "_" + std::to_string(l.functions.size());
+    turn.symbol = all.symbol + "_turn";
     Phase phase;
     for (std::size_t i = 0; i < parts.size(); ++i) {
         const std::string symbol = all.symbol + "_" + std::to_string(i);
@@ -309,7 +313,21 @@ void lower_steps(Lowering& l, Form& form, std::vector<TripStep> steps, std::int6
                              (step.limits[0].end != nullptr ? " up to" : " from") +
                              " the diagonal)";
         const Phase mine = add_function(l, parts[i], symbol, std::move(step.limits));
-        all.each_trip.push_back({symbol, step.repeats});
+        std::vector<Function::Step>& calls = i < in_turn ? turn.each_trip : all.each_trip;
+        const std::int64_t repeats = i < in_turn ? 1 : step.repeats;
+        calls.push_back({symbol, repeats});
+        if (step.product) {
+            calls.push_back({symbol + "_product", repeats});
+            Function product;
+            product.symbol = calls.back().symbol;
+            product.product = step.product;
+            l.functions.push_back(std::move(product));
+            phase.trip_cost += nanoseconds_of(*step.product) * static_cast<double>(step.repeats);
+        }
+        if (i + 1 == in_turn) {
+            all.each_trip.push_back({turn.symbol, step.repeats});
+            l.functions.push_back(std::move(turn));
+        }
         phase.trips = mine.trips / step.repeats;
         phase.trip_cost += mine.trip_cost * static_cast<double>(step.repeats);
     }
@@ -346,6 +364,20 @@ void lower_blocks(Lowering& l, Form& form, const BlockSizes& sizes) {
     lower_steps(l, form, std::move(steps), cut.near_bytes, {});
 }
 
+// A sum by an instruction that multiplies tiles, a block of its steps at a time.
+void lower_tiles(Lowering& l, Form& form, const BlockSizes& sizes) {
+    const TileCut cut = cut_into_tiles(form, sizes, l.target);
+    std::vector<TripStep> steps{{cut.rows, cut.trips}, {cut.columns, cut.trips}};
+    for (TripStep& step : steps)
+        for (Ref r : cut.blocks) {
+            step.trips.push_back(r);
+            step.repeats *= r->src(0)->arg(0);
+        }
+    steps.back().product = cut.product;
+    steps.push_back({cut.finish, cut.trips});
+    lower_steps(l, form, std::move(steps), cut.near_bytes, {}, 2);
+}
+
 // A convolution in fewer products.
 void lower_winograd(Lowering& l, Form& form, const WinogradSizes& sizes) {
     const WinogradCut cut = cut_convolution(form, sizes);
@@ -379,6 +411,8 @@ void lower_as_cut(Lowering& l, Form& form, const std::optional<Triangle>& triang
         l.program.shared_bytes = std::max(l.program.shared_bytes, sums.shared_bytes);
     } else if (cut != nullptr && cut->kind == StepKind::Blocks) {
         lower_blocks(l, form, sizes_of(*cut));
+    } else if (cut != nullptr && cut->kind == StepKind::Contract) {
+        lower_tiles(l, form, contract_sizes(*cut));
     } else if (cut != nullptr && cut->kind == StepKind::Winograd) {
         lower_winograd(l, form, winograd_of(*cut));
     } else {
@@ -414,14 +448,31 @@ std::vector<Step> choose_cuts(const Lowering& l, const Form& form) {
     return cuts;
 }
 
-// Sums of narrow products, several at a time. What hands rows on is cut first.
-void make_dots(const Lowering& l, Form& form) {
+// Sums of narrow products, several at a time. What hands rows on is cut first. Gives the cut that
+// the sum is made of words for, if any.
+std::vector<Step> make_dots(const Lowering& l, Form& form) {
     const std::int64_t dots = ir::env::number("DOTS");
-    if (dots == 0 || l.gpu() || has_near_memory(form.sink())) return;
-    const bool random = l.random != nullptr && ((*l.random)() & 1) != 0;
-    if (l.random != nullptr && !random) return;
-    if (const std::optional<DotSum> sum = choose_dots(form, l.target, dots == 2 || random))
+    if (dots == 0 || l.gpu() || has_near_memory(form.sink())) return {};
+    bool words_anywhere = dots >= 2, tiles_anywhere = dots == 3, tiles = dots != 2;
+    if (l.random != nullptr) {
+        words_anywhere = ((*l.random)() & 1) != 0;
+        tiles = tiles_anywhere = words_anywhere && ((*l.random)() & 1) != 0;
+        if (!words_anywhere) return {};
+    }
+    // Words for tiles may be worth it where those for vectors are not.
+    if (const auto sum = tiles ? choose_dots(form, l.target, true) : std::nullopt) {
+        Form words = form;
+        make_dots(words, *sum, l.target);
+        if (const std::optional<BlockSizes> sizes =
+                choose_tiles(words, l.target,
+                             tiles_anywhere ? TileWish::WherePossible : TileWish::WhereItPays)) {
+            make_dots(form, *sum, l.target);
+            return {contract_step(*sizes)};
+        }
+    }
+    if (const auto sum = choose_dots(form, l.target, words_anywhere))
         make_dots(form, *sum, l.target);
+    return {};
 }
 
 // How a kernel is cut, if at all; then its parts. Gives the steps of the kernel's own line.
@@ -433,11 +484,13 @@ std::vector<Step> lower_cut(Lowering& l, Form& form, const std::optional<Triangl
     } else if (!l.plain) {
         divide_ranges(form);
         fuse_ranges(form);
-        make_dots(l, form);
-        if (l.random == nullptr)
+        cuts = make_dots(l, form);
+        if (cuts.empty() && l.random == nullptr) {
             cuts = choose_cuts(l, form);
-        else if (const auto cut = random_cut(form, has_near_memory(form.sink()), *l.random))
-            cuts = {*cut};
+        } else if (cuts.empty()) {
+            if (const auto cut = random_cut(form, has_near_memory(form.sink()), *l.random))
+                cuts = {*cut};
+        }
     }
     std::vector<Step> steps = form.steps();
     const std::size_t before = steps.size();
@@ -506,6 +559,7 @@ std::string Target::key() const {
            std::to_string(vector_bits) + "|" + std::to_string(vector_registers) + "|" +
            (fma ? "fma " : "") + (native_f16 ? "f16 " : "") + (native_bf16 ? "bf16 " : "") +
            (dots_of_bf16 ? "pairs " : "") + (fast_dots_of_bf16 ? "fast " : "") +
+           (tiles_of_bf16 ? "tiles " : "") + (tiles_of_bytes ? "bytes " : "") +
            (dots_of_bytes ? "quads" : "") + "|" + std::to_string(cache_bytes);
 }
 

@@ -208,7 +208,7 @@ std::vector<std::vector<Step>> other_cuts(const std::vector<Step>& kernel) {
             vary(1);
         } else if (step.kind == StepKind::Winograd) {
             for (std::size_t at = 7; at < step.operands.size(); at += 2) vary(at);
-        } else if (step.kind == StepKind::Blocks) {
+        } else if (step.kind == StepKind::Blocks || step.kind == StepKind::Contract) {
             std::size_t at = 0;
             for (int group = 0; group < 2; ++group) {
                 const auto count = static_cast<std::size_t>(step.operands[at]);

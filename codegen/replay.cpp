@@ -123,6 +123,7 @@ public:
             case StepKind::Chunk:
             case StepKind::Sums:
             case StepKind::Blocks:
+            case StepKind::Contract:
             case StepKind::Winograd:
             case StepKind::Chain:
                 fail("cuts a kernel: it is the last step of its line");
@@ -577,8 +578,8 @@ private:
 std::vector<Step> replay_kernel(Form& form, std::span<const Step> steps, const Target& target) {
     const auto is_cut = [](const Step& s) {
         return s.kind == StepKind::Chunk || s.kind == StepKind::Sums ||
-               s.kind == StepKind::Blocks || s.kind == StepKind::Winograd ||
-               s.kind == StepKind::Chain;
+               s.kind == StepKind::Blocks || s.kind == StepKind::Contract ||
+               s.kind == StepKind::Winograd || s.kind == StepKind::Chain;
     };
     const auto first = std::ranges::find_if(steps, is_cut);
     std::vector<Step> cuts(first, steps.end());

@@ -45,6 +45,7 @@ constexpr Pattern kPatterns[] = {
     {StepKind::Chunk, "chunk %r by %n"},
     {StepKind::Sums, "sums over %r by %n"},
     {StepKind::Blocks, "blocks %P of %P columns %r"},
+    {StepKind::Contract, "contract %P of %P"},
     {StepKind::Winograd, "winograd %r %r by %n channels first %n %n trips %P"},
     {StepKind::Chain, "chain %n rows"},
 };

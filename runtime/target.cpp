@@ -1,6 +1,7 @@
 #include <sinter/runtime/target.h>
 
 #include <sched.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -51,6 +52,17 @@ std::int64_t second_level_cache() {
     return std::clamp<std::int64_t>(bytes, 512 << 10, 4 << 20);
 }
 
+// Tiles are state of a thread that the system keeps for those processes alone that ask for it.
+bool may_use_tiles() {
+#if defined(__linux__) && defined(__x86_64__)
+    constexpr long kRequestPermission = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM
+    static const bool granted = syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+    return granted;
+#else
+    return false;
+#endif
+}
+
 codegen::Target native() {
     const llvm::Api& api = llvm::api();
     codegen::Target target;
@@ -65,6 +77,10 @@ codegen::Target native() {
         target.vector_registers = 32;
         target.native_bf16 = target.dots_of_bf16 = has(f, "avx512bf16");
         target.dots_of_bytes = has(f, "avx512vnni");
+        if (has(f, "amx-tile") && may_use_tiles()) {
+            target.tiles_of_bf16 = target.dots_of_bf16 && has(f, "amx-bf16");
+            target.tiles_of_bytes = target.dots_of_bytes && has(f, "amx-int8");
+        }
     } else if (has(f, "avx2") && target.fma) {
         target.vector_bits = 256;
         target.dots_of_bytes = has(f, "avxvnni");

@@ -111,6 +111,46 @@ TEST_CASE("sums of narrow products alone are made of words, by every schedule of
     }
 }
 
+TEST_CASE("sums of bytes go by the machine's tiles, in any parts") {
+    if (!runtime::make_target("native").tiles_of_bytes) {
+        MESSAGE("this machine has no tiles of bytes (AMX): what multiplies them was not run");
+        return;
+    }
+    for (const std::int64_t depth : {64, 61, 192})
+        for (const char* cut : {"contract of", "contract r0:32 r1:48 of", "contract r0:16 of",
+                                "contract r0:70 r1:90 of", "contract r0:1 of", "contract r1:1 of",
+                                "contract r0:7 r1:11 of", "contract r0:33 r1:17 of r3:16",
+                                "contract r0:35 of r3:1", "contract r1:64 of r3:8"}) {
+            const std::string text = cut;
+            // Blocks divide the sum.
+            if (text.find("r3") != std::string::npos && depth == 61) continue;
+            const std::string line = "kernel: dots r2 by 4 into r3; " + text;
+            step_is_right<std::int8_t, std::int8_t>(i8, i8, depth, line);
+            step_is_right<std::uint8_t, std::int8_t>(u8, i8, depth, line);
+            step_is_right<std::int8_t, std::uint8_t>(i8, u8, depth, line);
+            step_is_right<std::uint8_t, std::uint8_t>(u8, u8, depth, line);
+        }
+}
+
+TEST_CASE("sums by tiles are the cost model's choice where the machine has them, for each sign") {
+    codegen::Target target = recent();
+    target.tiles_of_bf16 = target.tiles_of_bytes = true;
+    CHECK(count(source_of(bf16, bf16, 256, target), "call void @llvm.x86.tdpbf16ps") >= 4);
+    for (const auto& [x, y, name] :
+         {std::tuple(i8, i8, "tdpbssd"), std::tuple(i8, u8, "tdpbsud"),
+          std::tuple(u8, i8, "tdpbusd"), std::tuple(u8, u8, "tdpbuud")}) {
+        const std::string source = source_of(x, y, 256, target);
+        CHECK(count(source, std::string("call void @llvm.x86.") + name) >= 4);
+        CHECK(dots_in(source, kQuads) == 0);
+    }
+    for (const char* mode : {"0", "2"}) {
+        const env::Override dots("DOTS", mode);
+        CHECK(count(source_of(bf16, bf16, 256, target), "tdpbf16ps") == 0);
+    }
+    // Few rows are read as fast as they are multiplied.
+    CHECK(count(source_of(bf16, bf16, 4, target), "tdpbf16ps") == 0);
+}
+
 TEST_CASE("tiles of narrow products are instructions for pairs and quads, and nothing else") {
     // At least four rows by two vectors in the loop that does the work.
     CHECK(dots_in(source_of(bf16, bf16, 64, recent()), kPairs) >= 8);
@@ -157,5 +197,15 @@ TEST_CASE("words that a sum cannot have are refused") {
     CHECK(count(refusal(bf16, "kernel: dots r2 by 2 into r3", runtime::make_target("sse2")),
                 none) == 1);
     CHECK(count(refusal(i8, "kernel: dots r2 by 4 into r2", recent()), "in use") == 1);
+    const std::string words = "kernel: dots r2 by 4 into r3; contract ";
+    CHECK(count(refusal(i8, words + "of", recent()), "has tiles for") == 1);
+    codegen::Target tiles = recent();
+    tiles.tiles_of_bytes = true;
+    CHECK(refusal(i8, words + "r0:16 of r3:8", tiles) == "no error");
+    CHECK(count(refusal(i8, words + "of r3:3", tiles), "no blocks of 3") == 1);
+    CHECK(count(refusal(i8, words + "r0:71 of", tiles), "no blocks of 71") == 1);
+    CHECK(count(refusal(i8, words + "r3:8 of", tiles), "none of the result") == 1);
+    CHECK(count(refusal(i8, words + "of r0:8", tiles), "none of the sum") == 1);
+    CHECK(count(refusal(i8, "kernel: contract of", tiles), "has tiles for") == 1);
     CHECK(count(refusal(i8, "dots r2 by 4 into r3", recent()), "of the kernel") == 1);
 }

@@ -82,7 +82,7 @@ TEST_CASE("products of narrow numbers are exact for every size and layout") {
                                              l.second_turned))
                             .to(f32);
                     },
-                    {"2"});
+                    {"2", "3"});
             }
 }
 
@@ -140,9 +140,9 @@ TEST_CASE("batches, values before and after, and windows of narrow numbers") {
     };
     for (const auto& c : cases) {
         CAPTURE(c.name);
-        agrees(c.program, {"2", "1", "0"});
+        agrees(c.program, {"3", "2", "1", "0"});
         const ir::env::Override cut("BLOCKS", "2");
-        agrees(c.program, {"2"});
+        agrees(c.program, {"2", "3"});
     }
 }
 

@@ -27,6 +27,8 @@ struct Target {
     bool native_bf16 = false;            ///< conversion f32 -> bf16 in hardware
     bool dots_of_bf16 = false;           ///< instruction that adds two products of bf16 to an f32
     bool fast_dots_of_bf16 = false;      ///< two of which take no longer than multiply-adds of f32
+    bool tiles_of_bf16 = false;          ///< instructions that multiply tiles of bf16 (AMX)
+    bool tiles_of_bytes = false;         ///< the same of 8-bit integers
     bool dots_of_bytes = false;          ///< instruction that adds four products u8 * i8 to an i32
     std::int64_t cache_bytes = 2 << 20;  ///< of a core's second-level cache
     int threads = 1;                     ///< for choices of grain; results do not depend on it

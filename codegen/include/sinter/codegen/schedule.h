@@ -39,6 +39,7 @@ enum class StepKind : std::uint8_t {
     Sums,          ///< cut: a sum of products in chunks of n of r's steps, which are added up after
     Blocks,        ///< cut: a sum in blocks; parts of ranges for a trip, then for a block;
                    ///< sums lie side by side along r, if that is not `-`
+    Contract,      ///< cut: a sum of words by tiles; parts of ranges for a trip, then for a block
     Winograd,      ///< cut: a convolution whose windows move along r and r, in tiles of n; whether
                    ///< channels of the image, of the products lie side by side; parts for a trip
     Chain,         ///< cut: steps that hand rows on, n rows at a time

@@ -50,7 +50,7 @@ inline constexpr auto kEnvVars = std::to_array<EnvVar>({
      "0 runs every sum of products in one go; 2 cuts all of them into blocks of a few steps."},
     {"DOTS", Kind::Number, "1",
      "0 adds one product at a time; 2 pairs and quads of narrow ones wherever there is an "
-     "instruction for it."},
+     "instruction for it, 3 whole tiles of them."},
     {"WINOGRAD", Kind::Number, "1",
      "0 computes convolutions product by product; 2 all that have windows of 3 x 3 in tiles, with "
      "fewer."},

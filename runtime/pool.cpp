@@ -2,10 +2,11 @@
 
 #include <linux/futex.h>
 #include <pthread.h>
-#include <sched.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
 #include <exception>
 #include <mutex>
@@ -17,6 +18,8 @@
 
 #include <sinter/runtime/allocator.h>
 #include <sinter/runtime/target.h>
+
+#include "places.h"
 
 namespace sinter::runtime {
 namespace {
@@ -35,8 +38,26 @@ public:
     }
     int sleepers() const { return static_cast<int>(sleepers_.load(std::memory_order_relaxed)); }
 
-    // Until the word is no longer `old`. Returns what it is.
+    // Until the word is no longer `old`. Returns what it is. Calls `remind` each time that
+    // Places::kPatience has passed.
+    template <class F>
+    std::uint32_t wait_change(std::uint32_t old, bool spin, const F& remind) {
+        constexpr timespec kPatience{
+            0, std::chrono::duration_cast<std::chrono::nanoseconds>(Places::kPatience).count()};
+        return wait(old, spin, &kPatience, remind);
+    }
     std::uint32_t wait_change(std::uint32_t old, bool spin) {
+        return wait(old, spin, nullptr, [] {});
+    }
+
+    void wake() {
+        if (sleepers_.load(std::memory_order_seq_cst) != 0)
+            syscall(SYS_futex, &value_, FUTEX_WAKE_PRIVATE, INT32_MAX, nullptr, nullptr, 0);
+    }
+
+private:
+    template <class F>
+    std::uint32_t wait(std::uint32_t old, bool spin, const timespec* patience, const F& remind) {
         if (spin) {
             const auto end = Clock::now() + kSpin;
             do {
@@ -50,18 +71,15 @@ public:
             // Announced before the kernel compares the word once more: whoever changes it after
             // that sees us, whoever did so before makes the comparison fail.
             sleepers_.fetch_add(1, std::memory_order_seq_cst);
-            syscall(SYS_futex, &value_, FUTEX_WAIT_PRIVATE, old, nullptr, nullptr, 0);
+            const bool late =
+                syscall(SYS_futex, &value_, FUTEX_WAIT_PRIVATE, old, patience, nullptr, 0) != 0 &&
+                errno == ETIMEDOUT;
             sleepers_.fetch_sub(1, std::memory_order_relaxed);
             if (const std::uint32_t now = load(); now != old) return now;
+            if (late) remind();
         }
     }
 
-    void wake() {
-        if (sleepers_.load(std::memory_order_seq_cst) != 0)
-            syscall(SYS_futex, &value_, FUTEX_WAKE_PRIVATE, INT32_MAX, nullptr, nullptr, 0);
-    }
-
-private:
     static void pause() {
 #if defined(__x86_64__)
         __builtin_ia32_pause();
@@ -76,51 +94,6 @@ private:
 };
 
 thread_local bool inside_loop = false;
-
-// Where there is a thread for each CPU, each worker keeps to one of its own, and the one left over
-// is the caller's: woken together with others, threads may otherwise share a CPU for many loops
-// while another is idle. The caller runs where it likes; the worker whose CPU it turns up on goes
-// to the one that is free.
-class Places {
-public:
-    explicit Places(int threads) {
-        cpu_set_t allowed;
-        if (sched_getaffinity(0, sizeof allowed, &allowed) != 0 || CPU_COUNT(&allowed) != threads)
-            return;
-        for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
-            slot_.push_back(-1);
-            if (!CPU_ISSET(cpu, &allowed)) continue;
-            slot_[static_cast<std::size_t>(cpu)] = static_cast<int>(cpu_.size());
-            cpu_.push_back(cpu);
-        }
-    }
-
-    // To be called by the thread that is about to share a loop.
-    void make_way(std::vector<std::thread>& workers) {
-        const int here = cpu_.empty() ? -1 : sched_getcpu();
-        if (here < 0 || here >= CPU_SETSIZE) return;
-        const int held_by = slot_[static_cast<std::size_t>(here)];
-        if (held_by <= 0) return;
-        std::swap(cpu_[0], cpu_[static_cast<std::size_t>(held_by)]);
-        for (const int slot : {0, held_by})
-            slot_[static_cast<std::size_t>(cpu_[static_cast<std::size_t>(slot)])] = slot;
-        if (held_by <= static_cast<int>(workers.size()))
-            place(workers[static_cast<std::size_t>(held_by) - 1], held_by);
-    }
-
-    // A failure leaves the thread where the system puts it.
-    void place(std::thread& worker, int slot) {
-        if (cpu_.empty()) return;
-        cpu_set_t one;
-        CPU_ZERO(&one);
-        CPU_SET(cpu_[static_cast<std::size_t>(slot)], &one);
-        pthread_setaffinity_np(worker.native_handle(), sizeof one, &one);
-    }
-
-private:
-    std::vector<int> cpu_;   // by thread; 0 is the caller. Empty: threads are not placed
-    std::vector<int> slot_;  // by CPU, the thread that it is for, or -1
-};
 
 }  // namespace
 
@@ -169,7 +142,8 @@ void ThreadPool::wait_for_all() {
         state.passed.add(1);
         state.passed.wake();
     } else {
-        state.passed.wait_change(passed, state.spin);
+        state.passed.wait_change(passed, state.spin,
+                                 [&] { state.places.look_after(state.workers); });
     }
 }
 
@@ -208,7 +182,7 @@ void ThreadPool::run(std::int64_t trips, Task task) {
         };
         try {
             state.workers.emplace_back(worker);
-            state.places.place(state.workers.back(), thread);
+            state.places.place(state.workers, thread);
         } catch (const std::system_error&) {
             // The system has no thread to give: this loop runs here, the next tries again.
             task.call(task.body, 0, trips, 0);
@@ -222,7 +196,8 @@ void ThreadPool::run(std::int64_t trips, Task task) {
     state.round.wake();
     work(0);
     for (std::uint32_t left = state.pending.load(); left != 0;)
-        left = state.pending.wait_change(left, state.spin);
+        left = state.pending.wait_change(left, state.spin,
+                                         [&] { state.places.look_after(state.workers); });
     std::exception_ptr first;
     for (std::exception_ptr& failure : state.failures)
         if (std::exception_ptr taken = std::exchange(failure, nullptr); taken && !first)

@@ -55,6 +55,33 @@ TEST_CASE("with a thread for each CPU, no two threads share one wherever the cal
     REQUIRE(sched_setaffinity(0, sizeof allowed, &allowed) == 0);
 }
 
+TEST_CASE("a worker that gets no time on its CPU is let go, and comes back") {
+    using namespace std::chrono_literals;
+    cpu_set_t allowed;
+    REQUIRE(sched_getaffinity(0, sizeof allowed, &allowed) == 0);
+    if (CPU_COUNT(&allowed) < 2) return;
+    const auto cpus_of_this_thread = [] {
+        cpu_set_t mine;
+        return sched_getaffinity(0, sizeof mine, &mine) == 0 ? CPU_COUNT(&mine) : 0;
+    };
+    ThreadPool pool(CPU_COUNT(&allowed));
+    const auto run = [&](bool idle) {
+        std::atomic<int> cpus{0};
+        pool.parallel_for(pool.threads(), [&](std::int64_t, std::int64_t, int thread) {
+            if (thread != 1) return;
+            const auto end = std::chrono::steady_clock::now() + 10s;
+            while (idle && cpus_of_this_thread() == 1 && std::chrono::steady_clock::now() < end)
+                std::this_thread::sleep_for(1ms);
+            cpus = cpus_of_this_thread();
+        });
+        return cpus.load();
+    };
+    CHECK(run(false) == 1);
+    CHECK(run(true) == CPU_COUNT(&allowed));
+    std::this_thread::sleep_for(1100ms);
+    CHECK(run(false) == 1);
+}
+
 TEST_CASE("what a loop wrote is there for the caller and for the next loop") {
     ThreadPool pool(3);
     std::vector<std::int64_t> values(300, 1);

@@ -82,9 +82,13 @@ Carry<E> blur_carry(const Noise& noise, Carry<E> carry, const Terms<E>& terms, s
     double draw = noise.draw(static_cast<std::uint64_t>(i));
     const auto n = static_cast<double>(terms.count);
     // Where the order decides about overflow: now what the wide carry has, now NaN or an infinity.
+    // What is summed on may not be rounded to the type before, and so stays a number.
     [[maybe_unused]] const auto unknown = [&] {
         constexpr T kInfinity = std::numeric_limits<T>::infinity();
-        const T open[] = {carry, std::numeric_limits<T>::quiet_NaN(), kInfinity, -kInfinity};
+        constexpr T kLargest = static_cast<T>(Limits::max());
+        const bool stays = noise.summed_on() && std::isfinite(carry);
+        const T open[] = {stays ? std::clamp(carry, -kLargest, kLargest) : carry,
+                          std::numeric_limits<T>::quiet_NaN(), kInfinity, -kInfinity};
         return open[noise.choice(static_cast<std::uint64_t>(i))];
     };
     if (carry == 0 && K != ir::ReduceKind::Set && !(K == ir::ReduceKind::Add && terms.sum > 0))

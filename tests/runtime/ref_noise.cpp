@@ -157,6 +157,23 @@ TEST_CASE("noise is at times NaN where the order of terms decides about overflow
     CHECK_FALSE(ever_nan(ReduceKind::Add, {kInf, 1}));
 }
 
+TEST_CASE("noise is at times a number where a sum overflows of which a larger one is made") {
+    const auto ever_number = [](const std::vector<double>& x) {
+        const ir::UOp pairs = ir::reshape(vec(f32, x), Ints{2, 2});
+        const ir::UOp sum =
+            ir::reduce(ReduceKind::Add, ir::reduce(ReduceKind::Add, pairs, Ints{1}), Ints{0});
+        bool number = false;
+        for (std::uint64_t seed = 0; seed < 40; ++seed) {
+            const std::string value = noisy(sum, seed);
+            number = number || value.find_first_of("in") == std::string::npos;
+        }
+        return number;
+    };
+    // The first pair lies beyond f32, all of them do not.
+    CHECK(ever_number({3e38, 0.75e38, -1e38, -0.5e38}));
+    CHECK_FALSE(ever_number({kInf, 3e38, -1e38, -0.5e38}));
+}
+
 TEST_CASE("noise is at times zero where a product vanishes on the way") {
     const auto ever_zero = [](const std::vector<double>& x) {
         bool zero = false, number = false;

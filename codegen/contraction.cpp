@@ -29,9 +29,10 @@ constexpr double kMostStageBlocks = 256, kCopyShare = 0.02;  // of the work, for
 constexpr double kRowsShare = 0.25;  // of the second-level cache, for a trip's rows
 constexpr double kFarShare =
     0.5;  // of the second-level cache: operands that stay there as they lie
-constexpr double kUnevenOperand = 1 << 18;  // the same where rows begin within lines
-constexpr std::int64_t kCopiedVectors = 8;  // the most of a block
-constexpr double kSmallWork = 1e5;          // cycles that one thread may do alone
+constexpr double kOftenShare = 0.3, kOften = 384;  // the same of elements used so many times
+constexpr double kUnevenOperand = 1 << 18;         // the same where rows begin within lines
+constexpr std::int64_t kCopiedVectors = 8;         // the most of a block
+constexpr double kSmallWork = 1e5;                 // cycles that one thread may do alone
 constexpr std::size_t kTilesKept = 3;  // of one vector range, where several plans are asked for
 // Cycles an element that is staged: side by side, by squares, one by one.
 constexpr double kCopied = 0.15, kTransposed = 0.5, kGathered = 1.3;
@@ -182,9 +183,7 @@ private:
             if (!own) continue;
             if (across ? lies_across(m, v)
                        : m.stride[v] == 1 && !lies_as_copied(m, v) &&
-                             (is_made(m) || pages_apart(m) ||
-                              a_.bytes_of(m) >
-                                  (uneven(m) ? kUnevenOperand : kFarShare * cache_bytes())))
+                             (is_made(m) || pages_apart(m) || a_.bytes_of(m) > near_bytes(m)))
                 return s;
         }
         return std::nullopt;
@@ -196,6 +195,13 @@ private:
                std::ranges::any_of(a_.numbers, [&](std::int64_t n) {
                    return has(r_.closed, n) && m.stride[n] == a_.size(v);
                });
+    }
+
+    // How large an operand may be that is read as it lies.
+    double near_bytes(const MemoryAccess& m) const {
+        if (uneven(m)) return kUnevenOperand;
+        const double uses = r_.volume / a_.volume(a_.ranges_of(m));
+        return (uses >= kOften ? kOftenShare : kFarShare) * cache_bytes();
     }
 
     double cache_bytes() const { return static_cast<double>(target_.cache_bytes); }

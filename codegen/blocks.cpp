@@ -7,6 +7,8 @@
 #include <sinter/ir/affine.h>
 #include <sinter/ir/error.h>
 
+#include "scratch.h"
+
 namespace sinter::codegen {
 namespace {
 
@@ -41,7 +43,6 @@ struct Sizes {
 constexpr Sizes kForced{0, 0, 2, 1, 3, 20, 9, 9, 9, 1, {7, 5, 3, 2}, 2};
 
 constexpr std::int64_t kNearSum = ir::kNearSlot;
-constexpr std::int64_t kAlignment = 64, kAliasBytes = 1024;
 
 // Ranges of the result that the same operands depend on.
 struct Group {
@@ -538,11 +539,11 @@ BlockCut cut_sum(Form& form, const BlockSizes& sizes) {
     for (const auto& [stride, r] : kept) {
         index = fold(a, Op::Add, index, fold(a, Op::Mul, r, a.index(elements)));
         elements *= r->src(0)->arg(0);
-        if (elements * bytes % kAliasBytes == 0) elements += kAlignment / bytes;
+        elements = row_step(elements, bytes);
     }
     if (elements > kMostScratch / bytes)
         throw ValueError("schedule: the sums of a trip do not fit a thread's scratch");
-    cut.near_bytes = (elements * bytes + kAlignment - 1) / kAlignment * kAlignment;
+    cut.near_bytes = whole_lines(elements * bytes);
 
     std::vector<Ref> values(reduce->src().begin(), reduce->src().end());
     std::erase_if(values, [&](Ref r) { return std::ranges::count(cut.blocks, r) != 0; });

@@ -7,6 +7,7 @@
 #include <sinter/ir/error.h>
 
 #include "analysis.h"
+#include "scratch.h"
 
 namespace sinter::codegen {
 namespace {
@@ -14,11 +15,8 @@ namespace {
 using ir::Role;
 
 constexpr double kNearShare = 7.0 / 32;  // of the second-level cache
-constexpr std::int64_t kAlignment = 64;
 constexpr std::int64_t kRowStep = 12;  // rows of a block: whole register tiles of 2, 3, 4, 6 or 12
 constexpr std::int64_t kMostRows = 48;
-// Rows that lie a power of two apart fall into few sets of a cache: they are moved apart by a line.
-constexpr std::int64_t kAliasBytes = 1024;
 
 struct NearValue {
     DType dtype;
@@ -67,12 +65,6 @@ bool has_near_memory(Ref sink) {
     return std::ranges::any_of(sink->src(), [](Ref s) { return ir::is_near(s->src(0)); });
 }
 
-std::uint64_t rows_of_chain(Ref sink) {
-    std::uint64_t rows = ~std::uint64_t{0};
-    for (Ref s : sink->src()) rows &= s->ranges();
-    return rows;
-}
-
 std::vector<std::vector<Ref>> chain_steps(Ref sink, std::uint64_t rows) {
     std::vector<std::vector<Ref>> steps;
     std::uint64_t of_last = 0;
@@ -93,7 +85,7 @@ std::vector<std::vector<Ref>> chain_steps(Ref sink, std::uint64_t rows) {
 ChainCut cut_chain(Form& form, std::int64_t cache_bytes, std::optional<std::int64_t> given_rows) {
     Arena& a = form.arena();
     const Analysis before = analyse(form.sink());
-    const std::uint64_t rows = rows_of_chain(form.sink());
+    const std::uint64_t rows = ir::ranges_of_all_stores(form.sink());
 
     // The innermost row is the one with the shortest stride; the others only choose among blocks.
     std::map<std::int64_t, NearValue> values;  // by slot
@@ -108,9 +100,8 @@ ChainCut cut_chain(Form& form, std::int64_t cache_bytes, std::optional<std::int6
         inner = by_stride.back().second;
         NearValue& v = values[m.node->src(0)->arg(0)];
         v.dtype = m.node->src(0)->dtype();
-        v.row = v.padded = m.stride[inner];
-        const auto bytes = static_cast<std::int64_t>(size_of(v.dtype));
-        if (v.row * bytes % kAliasBytes == 0) v.padded += kAlignment / bytes;
+        v.row = m.stride[inner];
+        v.padded = row_step(v.row, static_cast<std::int64_t>(size_of(v.dtype)));
     }
     if (inner < 0) throw InternalError("codegen: near memory without rows");
 
@@ -139,9 +130,7 @@ ChainCut cut_chain(Form& form, std::int64_t cache_bytes, std::optional<std::int6
     std::map<std::size_t, std::int64_t> begins;  // by place, in bytes
     for (auto& [slot, v] : values) {
         const auto [begin, fresh] = begins.try_emplace(v.place, cut.near_bytes);
-        if (fresh)
-            cut.near_bytes +=
-                (block * v.row_bytes() + kAlignment - 1) / kAlignment * kAlignment + kAlignment;
+        if (fresh) cut.near_bytes += whole_lines(block * v.row_bytes()) + kLineBytes;
         v.base = begin->second / static_cast<std::int64_t>(size_of(v.dtype));
     }
     const Form::Halves halves = form.split(before.range[inner], block, Role::Parallel, Role::Loop);
@@ -184,10 +173,9 @@ Phases chain_as_phases(Form& form) {
         if (!ir::is_near(memory) || bases.contains(memory->arg(0))) continue;
         const auto bytes = static_cast<std::int64_t>(size_of(memory->dtype()));
         bases[memory->arg(0)] = phases.shared_bytes / bytes;
-        phases.shared_bytes +=
-            ((s->src(1)->vmax() + 1) * bytes + kAlignment - 1) / kAlignment * kAlignment;
+        phases.shared_bytes += whole_lines((s->src(1)->vmax() + 1) * bytes);
     }
-    const std::uint64_t rows = rows_of_chain(form.sink());
+    const std::uint64_t rows = ir::ranges_of_all_stores(form.sink());
     for (const std::vector<Ref>& stores : chain_steps(form.sink(), rows))
         phases.sinks.push_back(a.make(
             Op::Sink, DType::None, rebuild(stores, [&](Ref n, std::span<const Ref> src) -> Ref {

@@ -27,11 +27,8 @@ inline bool is_near_access(Ref n) {
     return (n->is(Op::Load) || n->is(Op::Store)) && ir::is_near(n->src(0));
 }
 
-/// The ranges that all stores of a kernel with near memory run over: its rows.
-std::uint64_t rows_of_chain(Ref sink);
-
 /// The stores of a kernel with near memory, step by step: those of one step share ranges beside
-/// `rows`.
+/// `rows`, which are those of all stores.
 std::vector<std::vector<Ref>> chain_steps(Ref sink, std::uint64_t rows);
 
 /// Splits the innermost rows into blocks of which the near values fit the second-level cache beside

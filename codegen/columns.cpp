@@ -134,7 +134,7 @@ bool keeps_to_itself(Ref sink, Ref loop) {
 }  // namespace
 
 std::optional<Triangle> find_triangle(Ref sink) {
-    const std::uint64_t rows = rows_of_chain(sink);
+    const std::uint64_t rows = ir::ranges_of_all_stores(sink);
     std::vector<ChainStep> steps;
     Ref row = nullptr;
     std::int64_t row_stride = 0;

@@ -6,6 +6,7 @@
 #include <sinter/ir/error.h>
 
 #include "dots.h"
+#include "scratch.h"
 
 namespace sinter::codegen {
 namespace {
@@ -179,10 +180,9 @@ std::int64_t trips_of(const Analysis& a, std::span<const BlockPart> parts) {
 // Whether words of a factor are read as they lie.
 bool lies_in_words(Ref factor) { return factor->is(Op::Load); }
 
-// Bytes from a row to the next: rows a power of two apart would fall into few sets of the cache.
+// Bytes from a row of tiles' words to the next.
 std::int64_t row_bytes(std::int64_t words) {
-    const std::int64_t bytes = round_up(words, kTile) * kWordBytes;
-    return bytes % 512 == 0 ? bytes + kTile * kWordBytes : bytes;
+    return row_step(round_up(words, kTile), kWordBytes) * kWordBytes;
 }
 
 class Cutter {

@@ -7,6 +7,8 @@
 #include <sinter/ir/error.h>
 #include <sinter/ir/simplify.h>
 
+#include "scratch.h"
+
 namespace sinter::codegen {
 namespace {
 
@@ -19,8 +21,6 @@ void append(std::vector<std::int64_t>& operands, std::span<const Ref> ranges) {
     for (Ref r : ranges) operands.push_back(r->arg(0));
 }
 
-constexpr std::int64_t kAlignment = 64;  // bytes: what is staged begins on a line
-
 // How many elements before a row of this memory, along r, its first line begins; null where nothing
 // is stored there.
 Ref into_line(Arena& a, Ref sink, std::int64_t slot, Ref r) {
@@ -29,7 +29,7 @@ Ref into_line(Arena& a, Ref sink, std::int64_t slot, Ref r) {
         ir::Affine row = ir::affine(store->src(1));
         std::erase_if(row.terms, [&](const auto& term) { return term.first == r; });
         const auto bytes = static_cast<std::int64_t>(size_of(store->src(2)->dtype()));
-        return fold(a, Op::Mod, ir::from_affine(a, row), a.index(kAlignment / bytes));
+        return fold(a, Op::Mod, ir::from_affine(a, row), a.index(kLineBytes / bytes));
     }
     return nullptr;
 }
@@ -315,7 +315,7 @@ std::int64_t Form::stage(Ref value, std::span<const Ref> over, std::span<const R
     std::vector<Ref> stores{ir::store(a, memory, index, value, valid)};
     stores.insert(stores.end(), sink_->src().begin(), sink_->src().end());
     sink_ = a.make(Op::Sink, DType::None, stores);
-    scratch_ = (scratch_ + elements * element_bytes + kAlignment - 1) / kAlignment * kAlignment;
+    scratch_ = whole_lines(scratch_ + elements * element_bytes);
     return scratch_;
 }
 

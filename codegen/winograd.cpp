@@ -8,6 +8,7 @@
 #include <sinter/ir/error.h>
 
 #include "convolution.h"
+#include "scratch.h"
 #include "winograd_transform.h"
 
 namespace sinter::codegen {
@@ -18,7 +19,6 @@ using ir::Role;
 constexpr std::int64_t kLanes = 16;
 constexpr std::int64_t kImageSlot = ir::kNearSlot, kProductSlot = ir::kNearSlot - 1,
                        kFilterSlot = ir::kNearSlot - 2;
-constexpr std::int64_t kAlignment = 64, kAliasBytes = 1024;
 constexpr std::int64_t kTiles = 128, kTrips = 8, kShortRow = 8;
 constexpr double kMostImage = 1 << 28;  // bytes of the launch's scratch
 // Costs in products of a vector's lane: of a channel's tile, transformed, more where a row has few
@@ -48,8 +48,7 @@ class Layout {
 public:
     // Where `count` more begin.
     std::int64_t append(std::int64_t count) {
-        constexpr std::int64_t kLine = kAlignment / 4;
-        return std::exchange(end_, (end_ + count + kLine - 1) / kLine * kLine);
+        return std::exchange(end_, end_ + whole_lines(4 * count) / 4);
     }
     std::int64_t bytes() const { return 4 * end_; }
 
@@ -154,9 +153,7 @@ Cutter::Cutter(Form& form, const Analysis& before, const Convolution& convolutio
     filter_is_near_ = !image_is_near_ && blocks_ == 1;
     Layout near, shared;
     const auto make = [&](std::int64_t elements, std::int64_t blocks, std::int64_t near_slot) {
-        // Planes a power of two apart would fall into few sets of the cache.
-        const std::int64_t plane =
-            elements * 4 % kAliasBytes == 0 ? elements + kAlignment / 4 : elements;
+        const std::int64_t plane = row_step(elements, 4);
         const bool is_near = near_slot != kSharedSlot;
         return Memory{ir::param(a_, f32, near_slot),
                       (is_near ? near : shared).append(squares_ * plane * (is_near ? 1 : blocks)),

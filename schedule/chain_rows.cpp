@@ -33,12 +33,6 @@ std::unordered_set<Ref> product_operands(std::span<const Ref> order) {
     return loads;
 }
 
-std::uint64_t ranges_of_all_stores(Ref sink) {
-    std::uint64_t ranges = ~std::uint64_t{0};
-    for (Ref s : sink->src()) ranges &= s->ranges();
-    return ranges;
-}
-
 }  // namespace
 
 bool may_be_chained(Ref sink) {
@@ -75,8 +69,8 @@ std::vector<Row> common_rows(Ref writer, Ref store, Ref reader, std::int64_t slo
     }
     if (index.constant != 0 || store->src(3)->vmin() != 1) return {};
 
-    const std::uint64_t open = ranges_of_all_stores(writer);
-    std::uint64_t loops = ranges_of_all_stores(reader);
+    const std::uint64_t open = ir::ranges_of_all_stores(writer);
+    std::uint64_t loops = ir::ranges_of_all_stores(reader);
     // What a reduction goes through is no row, though the store may go through it again.
     for (Ref n : ir::toposort(std::span<const Ref>(&reader, 1)))
         if (n->is(Op::Reduce) || n->is(Op::Accumulate))

@@ -86,5 +86,11 @@ inline std::span<const Ref> named_ranges(Ref node) {
 
 /// A range's bit in Node::ranges().
 inline std::uint64_t range_bit(Ref range) { return std::uint64_t{1} << range->arg(0); }
+/// The ranges that every store of a kernel runs over.
+inline std::uint64_t ranges_of_all_stores(Ref sink) {
+    std::uint64_t ranges = ~std::uint64_t{0};
+    for (Ref store : sink->src()) ranges &= store->ranges();
+    return ranges;
+}
 
 }  // namespace sinter::ir

@@ -312,6 +312,12 @@ private:
                                        kStageBlocks);
     }
 
+    // The same of each row of a dot product that comes from memory: two lines, which it fetches
+    // together.
+    double row_bytes(const MemoryAccess& m) const {
+        return a_.bytes_of(m) > 2 * cache_bytes() ? 2 * kLine : 0;
+    }
+
     // Loads and multiply-adds of one step with an i by j by `vectors` tile in registers.
     double tile_cost(std::int64_t v, const Tile& t, const Staged* staged,
                      const CopiedRows* copied) const {
@@ -347,7 +353,10 @@ private:
                 widest = std::max(widest, copies);
                 const double bytes =
                     copies * lanes_ * static_cast<double>(size_of(m.node->dtype()));
-                far += streams && side_by_side ? std::max(bytes, run_bytes(m, v)) : bytes;
+                const double least = !side_by_side       ? 0
+                                     : has(r_.closed, v) ? copies / t.vectors * row_bytes(m)
+                                                         : (streams ? run_bytes(m, v) : 0);
+                far += std::max(bytes, least);
             }
         }
         // Registers: the accumulators, the vectors that are reused across rows, a broadcast and a

@@ -61,7 +61,7 @@ constexpr double kSample = 0.003, kAllSamples = 0.04;  // seconds
 constexpr int kLeastSamples = 2;
 constexpr std::size_t kSets[] = {std::size_t{256} << 10, std::size_t{1} << 20, std::size_t{8} << 20,
                                  std::size_t{32} << 20, std::size_t{256} << 20};
-constexpr std::int64_t kFormat = 1;  // of what is kept on disk
+constexpr std::int64_t kFormat = 2;  // of what is kept on disk
 
 double since(Clock::time_point start) {
     return std::chrono::duration<double>(Clock::now() - start).count();

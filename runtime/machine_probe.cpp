@@ -80,6 +80,28 @@ std::string bf16_text() {
            "(" + vector + ", " + pairs + ", " + pairs + ")\n";
 }
 
+// Four sums of whole tiles, none of which waits for another; all numbers are 0.
+constexpr int kTiles = 4, kTileRows = 16, kTileBytes = 64;
+std::string tile_text() {
+    // The palette, then bytes of a row (16 bits each) and rows by register.
+    std::vector<int> layout(64, 0);
+    layout[0] = 1;
+    std::string setup = "  call void @llvm.x86.ldtilecfg(ptr @tiles)\n", values, body;
+    for (int k = 0; k < 2 * kTiles; ++k) {
+        layout[static_cast<std::size_t>(16 + 2 * k)] = kTileBytes;
+        layout[static_cast<std::size_t>(48 + k)] = kTileRows;
+        setup += "  call void @llvm.x86.tilezero(i8 " + number(k) + ")\n";
+    }
+    for (const int byte : layout) values += (values.empty() ? "i8 " : ", i8 ") + number(byte);
+    for (int k = 0; k < kTiles; ++k)
+        body += "  call void @llvm.x86.tdpbf16ps(i8 " + number(k) + ", i8 " +
+                number(kTiles + k / 2) + ", i8 " + number(kTiles + 2 + k % 2) + ")\n";
+    return "@tiles = private unnamed_addr constant [64 x i8] [" + values + "], align 64\n" +
+           function("probe_bf16", setup, "", body, "  call void @llvm.x86.tilerelease()\n") +
+           "declare void @llvm.x86.ldtilecfg(ptr)\ndeclare void @llvm.x86.tilezero(i8)\n"
+           "declare void @llvm.x86.tdpbf16ps(i8, i8, i8)\ndeclare void @llvm.x86.tilerelease()\n";
+}
+
 // `from` (and `to`) a trip further: kVectors vectors.
 std::string addresses(const std::string& vector, const char* base, const char* prefix) {
     std::string text = "  %" + std::string(prefix) + " = mul i64 %i, " + number(kVectors) + "\n";
@@ -147,10 +169,13 @@ Probes compile(const codegen::Target& target) {
     if (target.native_bf16 && target.vector_bits == 512) {
         try {
             const std::vector<std::string> symbol{"probe_bf16"};
-            probes.bf16_code = Code::load(compile_object(bf16_text(), "probe_bf16", target, true),
-                                          "probe_bf16", symbol);
+            const std::string bf16 = target.tiles_of_bf16 ? tile_text() : bf16_text();
+            probes.bf16_code =
+                Code::load(compile_object(bf16, "probe_bf16", target, true), "probe_bf16", symbol);
             probes.bf16.run = reinterpret_cast<decltype(Probe::run)>(probes.bf16_code->address(0));
-            probes.bf16.work_a_trip = 64.0 * kChains;
+            probes.bf16.work_a_trip = target.tiles_of_bf16
+                                          ? kTiles * 2.0 * kTileRows * kTileRows * (kTileBytes / 2)
+                                          : 64.0 * kChains;
         } catch (const BackendError&) {
             // An LLVM that names the instruction otherwise: there is no figure then.
             probes.bf16 = {};

@@ -34,13 +34,62 @@ std::int64_t round_up(std::int64_t n, std::int64_t to) { return (n + to - 1) / t
 struct WordSum {
     const Reducing* sum = nullptr;
     Ref value = nullptr;  // of the sum; with what makes up for the signs of bytes, if that is there
-    Ref rows = nullptr, columns = nullptr;  // words
-    bool rows_signed = true, columns_signed = true;
+    Ref words[2] = {nullptr, nullptr};
+    bool is_signed[2] = {false, true};
     std::vector<Ref> masks;  // outside which the products are 0
-
-    bool is_masked_by_rows(Ref mask) const { return (mask->ranges() & ~rows->ranges()) == 0; }
-    bool is_masked_by_columns(Ref mask) const { return (mask->ranges() & ~columns->ranges()) == 0; }
 };
+
+bool is_high(Ref n) { return n->is(Op::Const) && (n->arg(0) & 0xffffffff) == 0x80808080; }
+
+Ref dot_of(const Reducing& r) {
+    const Ref dot = without_masks(r.node->src(0));
+    return dot->is(Op::Dot) ? dot : nullptr;
+}
+
+// The one sum of a kernel, or of two of which one makes up for the other's signs (dots.cpp): tiles
+// of bytes of any signs can be multiplied.
+std::optional<WordSum> find_sum(const Analysis& a) {
+    if (a.reductions.empty() || a.reductions.size() > 2) return std::nullopt;
+    WordSum w;
+    const Reducing* correction = nullptr;
+    for (const Reducing& r : a.reductions) {
+        const Ref dot = dot_of(r);
+        if (dot == nullptr) return std::nullopt;
+        (is_high(dot->src(0)) || is_high(dot->src(1)) ? correction : w.sum) = &r;
+    }
+    if (w.sum == nullptr || (a.reductions.size() == 2) != (correction != nullptr))
+        return std::nullopt;
+    w.value = w.sum->node;
+    const Ref dot = dot_of(*w.sum);
+    std::ranges::copy(dot->src().first(2), w.words);
+    for (Ref v = w.value->src(0); v != dot; v = v->src(1)) w.masks.push_back(v->src(0));
+    const bool bytes = dot->arg(0) == static_cast<std::int64_t>(DotKind::QuadsOfBytes);
+    if (correction == nullptr) return w;
+
+    const Ref other = dot_of(*correction);
+    const int turned = is_high(other->src(0)) ? 0 : 1;
+    if (!bytes || other->src(1 - turned) != w.words[1 - turned] || !w.words[turned]->is(Op::Xor) ||
+        !is_high(w.words[turned]->src(1)))
+        return std::nullopt;
+    w.words[turned] = w.words[turned]->src(0);
+    w.is_signed[turned] = !w.is_signed[turned];
+    // Both are used where one is taken from the other, and nowhere else.
+    Ref difference = nullptr;
+    for (Ref s : a.stores)
+        for (Ref n : ir::toposort(std::span(&s, 1))) {
+            if (n->is(Op::Reduce) || std::ranges::none_of(n->src(), [&](Ref x) {
+                    return x == w.value || x == correction->node;
+                }))
+                continue;
+            const bool both =
+                n->is(Op::Sub) && n->src(0) == w.value && n->src(1) == correction->node;
+            if (!both || (difference != nullptr && difference != n)) return std::nullopt;
+            difference = n;
+        }
+    if (difference == nullptr) return std::nullopt;
+    w.value = difference;
+    return w;
+}
 
 // The shortest stride of a range in the results.
 std::int64_t result_stride(const Analysis& a, std::int64_t n) {
@@ -50,91 +99,45 @@ std::int64_t result_stride(const Analysis& a, std::int64_t n) {
     return stride;
 }
 
-bool is_high(Ref n) { return n->is(Op::Const) && (n->arg(0) & 0xffffffff) == 0x80808080; }
-
-// The one sum of a kernel, or of two of which one makes up for the other's signs (dots.cpp): tiles
-// of bytes of any signs can be multiplied.
-std::optional<WordSum> find_sum(const Analysis& a) {
-    if (a.reductions.empty() || a.reductions.size() > 2) return std::nullopt;
-    const auto dot_of = [](const Reducing& r) {
-        const Ref dot = without_masks(r.node->src(0));
-        return dot->is(Op::Dot) ? dot : nullptr;
-    };
-    WordSum w;
-    for (const Reducing& r : a.reductions) {
-        if (!may_be_cut(a, r)) continue;
-        w.sum = &r;
-        break;
-    }
-    if (w.sum == nullptr) return std::nullopt;
-    w.value = w.sum->node;
-    const Ref dot = dot_of(*w.sum);
-    if (dot == nullptr) return std::nullopt;
-    const bool bytes = dot->arg(0) == static_cast<std::int64_t>(DotKind::QuadsOfBytes);
-    Ref words[2] = {dot->src(0), dot->src(1)};
-    bool is_signed[2] = {false, true};
-    if (a.reductions.size() == 2) {
-        const Reducing& other = &a.reductions[0] == w.sum ? a.reductions[1] : a.reductions[0];
-        const Ref correction = dot_of(other);
-        if (!bytes || correction == nullptr) return std::nullopt;
-        const int turned = is_high(correction->src(0)) ? 0 : is_high(correction->src(1)) ? 1 : -1;
-        if (turned < 0 || correction->src(1 - turned) != words[1 - turned] ||
-            !words[turned]->is(Op::Xor) || !is_high(words[turned]->src(1)))
-            return std::nullopt;
-        // Both are used where one is taken from the other, and nowhere else.
-        w.value = nullptr;
-        for (Ref s : a.stores)
-            for (Ref n : ir::toposort(std::span(&s, 1))) {
-                if (n->is(Op::Reduce) || std::ranges::none_of(n->src(), [&](Ref x) {
-                        return x == w.sum->node || x == other.node;
-                    }))
-                    continue;
-                const bool both =
-                    n->is(Op::Sub) && n->src(0) == w.sum->node && n->src(1) == other.node;
-                if (!both || (w.value != nullptr && w.value != n)) return std::nullopt;
-                w.value = n;
-            }
-        if (w.value == nullptr) return std::nullopt;
-        words[turned] = words[turned]->src(0);
-        is_signed[turned] = !is_signed[turned];
-    }
-    const std::uint64_t either = words[0]->ranges() ^ words[1]->ranges();
-    // The result lies side by side along its columns.
-    std::int64_t least = INT64_MAX;
-    int column = 1;
-    for (std::int64_t n : a.numbers) {
-        if (!has(w.sum->scope & either, n) || result_stride(a, n) >= least) continue;
-        least = result_stride(a, n);
-        column = has(words[1]->ranges(), n) ? 1 : 0;
-    }
-    w.rows = words[1 - column];
-    w.columns = words[column];
-    w.rows_signed = is_signed[1 - column];
-    w.columns_signed = is_signed[column];
-    for (Ref v = w.sum->node->src(0); v != dot; v = v->src(1)) w.masks.push_back(v->src(0));
-    const bool apart = std::ranges::all_of(w.masks, [&](Ref mask) {
-        return w.is_masked_by_rows(mask) || w.is_masked_by_columns(mask);
-    });
-    return apart ? std::optional(w) : std::nullopt;
-}
-
 // The ranges of a kernel by what they are in its sum; the last of each are the nearest in the
 // results.
 struct Dimensions {
     std::vector<std::int64_t> rows, columns, batches, steps;
-    bool complete = true;  // every range has its place
+    std::size_t column = 1;  // which of the words is the columns'
+
+    std::size_t row() const { return 1 - column; }
 };
-Dimensions dimensions_of(const Analysis& a, const WordSum& w) {
+
+// Nothing where a range has no place, or a mask holds back more than the words of one operand.
+std::optional<Dimensions> dimensions_of(const Analysis& a, const WordSum& w) {
+    if (!may_be_cut(a, *w.sum)) return std::nullopt;
     Dimensions d;
+    const std::uint64_t either = w.words[0]->ranges() ^ w.words[1]->ranges();
+    // The result lies side by side along its columns.
+    std::int64_t least = INT64_MAX;
     for (std::int64_t n : a.numbers) {
-        const bool row = has(w.rows->ranges(), n), column = has(w.columns->ranges(), n);
-        if (has(w.sum->closed, n))
-            d.steps.push_back(n);
-        else
-            (row == column ? d.batches : row ? d.rows : d.columns).push_back(n);
-        d.complete = d.complete && has(w.sum->closed | w.sum->scope, n);
+        if (!has(w.sum->scope & either, n) || result_stride(a, n) >= least) continue;
+        least = result_stride(a, n);
+        d.column = has(w.words[1]->ranges(), n) ? 1 : 0;
     }
-    d.complete = d.complete && !d.rows.empty() && !d.columns.empty();
+    std::uint64_t only_rows = 0, only_columns = 0;
+    for (std::int64_t n : a.numbers) {
+        if (!has(w.sum->closed | w.sum->scope, n)) return std::nullopt;
+        const bool row = has(w.words[d.row()]->ranges(), n),
+                   column = has(w.words[d.column]->ranges(), n);
+        if (has(w.sum->closed, n)) {
+            d.steps.push_back(n);
+        } else if (row == column) {
+            d.batches.push_back(n);
+        } else {
+            (row ? d.rows : d.columns).push_back(n);
+            (row ? only_rows : only_columns) |= std::uint64_t{1} << n;
+        }
+    }
+    if (d.rows.empty() || d.columns.empty()) return std::nullopt;
+    for (Ref mask : w.masks)
+        if ((mask->ranges() & only_rows) != 0 && (mask->ranges() & only_columns) != 0)
+            return std::nullopt;
     const auto by_stride = [&](std::int64_t n) { return result_stride(a, n); };
     std::ranges::stable_sort(d.rows, std::greater(), by_stride);
     std::ranges::stable_sort(d.columns, std::greater(), by_stride);
@@ -323,26 +326,33 @@ TileCut Cutter::run() {
             throw ValueError("schedule: r" + std::to_string(n) +
                              " has to be cut into single steps");
     }
-    divide(all_.batches, sizes_.trips, Role::Loop, cut_.trips, false);
-    const std::vector<Digit> rows = divide(all_.rows, sizes_.trips, Role::Loop, cut_.trips, false),
-                             columns =
-                                 divide(all_.columns, sizes_.trips, Role::Loop, cut_.trips, false),
+    const auto parts_of_trip = [&](const std::vector<std::int64_t>& ranges, std::uint64_t& all) {
+        const std::size_t before = cut_.trips.size();
+        std::vector<Digit> digits = divide(ranges, sizes_.trips, Role::Loop, cut_.trips, false);
+        for (Ref r : std::span(cut_.trips).subspan(before)) all |= range_bit(r);
+        for (const Digit& d : digits) all |= range_bit(d.range);
+        return digits;
+    };
+    std::uint64_t of_batches = 0, of_rows = 0, of_columns = 0;
+    parts_of_trip(all_.batches, of_batches);
+    const std::vector<Digit> rows = parts_of_trip(all_.rows, of_rows),
+                             columns = parts_of_trip(all_.columns, of_columns),
                              steps =
                                  divide(all_.steps, sizes_.blocks, Role::Reduce, cut_.blocks, true);
 
     const Analysis after = analyse(form_.sink());
     const std::optional<WordSum> sum = find_sum(after);
     if (!sum) throw InternalError("tiles: a sum that was cut is none any more");
-    Ref x = sum->rows, y = sum->columns;
+    Ref x = sum->words[all_.row()], y = sum->words[all_.column];
     for (Ref mask : sum->masks) {
-        Ref& word = sum->is_masked_by_rows(mask) ? x : y;
+        Ref& word = (mask->ranges() & of_columns) == 0 ? x : y;
         word = a_.where(mask, word, a_.constant_bits(word->dtype(), 0));
     }
 
     TileProduct& p = cut_.product;
     p.dtype = sum->value->dtype();
-    p.x_signed = sum->rows_signed;
-    p.y_signed = sum->columns_signed;
+    p.x_signed = sum->is_signed[all_.row()];
+    p.y_signed = sum->is_signed[all_.column];
     p.rows = count(rows);
     p.columns = count(columns);
     p.steps = count(steps);
@@ -374,8 +384,9 @@ std::optional<BlockSizes> choose_tiles(const Form& form, const Target& target, T
     const Analysis a = analyse(form.sink());
     const std::optional<WordSum> sum = find_sum(a);
     if (!sum || !has_tiles(target, *sum)) return std::nullopt;
-    const Dimensions w = dimensions_of(a, *sum);
-    if (!w.complete) return std::nullopt;
+    const std::optional<Dimensions> dimensions = dimensions_of(a, *sum);
+    if (!dimensions) return std::nullopt;
+    const Dimensions& w = *dimensions;
     const std::int64_t rows = count(a, w.rows), columns = count(a, w.columns),
                        steps = count(a, w.steps), batches = count(a, w.batches);
     std::int64_t most_rows = kMostRows, most_columns = kMostColumns;
@@ -418,8 +429,8 @@ std::optional<BlockSizes> choose_tiles(const Form& form, const Target& target, T
         const auto copies = [&](Ref word) { return lies_in_words(word) ? kCopied : kMade; };
         const double tiled =
             each * (padded(m) * padded(n) * padded(d(block)) * blocks * kTiled +
-                    m * d(steps) * copies(sum->rows) + n * d(steps) * copies(sum->columns) +
-                    m * n * (blocks + 1) * kAdded);
+                    m * d(steps) * copies(sum->words[w.row()]) +
+                    n * d(steps) * copies(sum->words[w.column]) + m * n * (blocks + 1) * kAdded);
         const bool dots = sum->value->dtype() == f32 ? target.fast_dots_of_bf16 : true;
         if (products < kLeastProducts || tiled > kGain * products * (dots ? kDots : kVector))
             return std::nullopt;
@@ -454,11 +465,12 @@ BlockSizes contract_sizes(const Step& step) {
 TileCut cut_into_tiles(Form& form, const BlockSizes& sizes, const Target& target) {
     const Analysis before = analyse(form.sink());
     const std::optional<WordSum> sum = find_sum(before);
-    const Dimensions dimensions = sum ? dimensions_of(before, *sum) : Dimensions{};
-    if (!sum || !has_tiles(target, *sum) || !dimensions.complete)
+    const std::optional<Dimensions> dimensions =
+        sum && has_tiles(target, *sum) ? dimensions_of(before, *sum) : std::nullopt;
+    if (!dimensions)
         throw ValueError("schedule: the kernel is no sum of words that this target has tiles for");
     const auto in_steps = [&](const BlockPart& p) {
-        return std::ranges::count(dimensions.steps, p.range) != 0;
+        return std::ranges::count(dimensions->steps, p.range) != 0;
     };
     for (const BlockPart& p : sizes.trips)
         if (in_steps(p) || before.range[p.range] == nullptr)
@@ -469,7 +481,7 @@ TileCut cut_into_tiles(Form& form, const BlockSizes& sizes, const Target& target
     Step step = contract_step(sizes);
     form.record(step.kind, std::move(step.operands));
     const Form::Quiet one_step(form);
-    return Cutter(form, before, dimensions, sizes).run();
+    return Cutter(form, before, *dimensions, sizes).run();
 }
 
 }  // namespace sinter::codegen

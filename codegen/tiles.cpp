@@ -19,7 +19,7 @@ constexpr std::int64_t kSumSlot = ir::kNearSlot, kRowSlot = ir::kNearSlot - 1,
 constexpr std::int64_t kWordBytes = 4;
 // What a trip has at most, and at least where there are few trips; words of a block; trips that
 // keep threads busy, and cycles that are not worth another thread.
-constexpr std::int64_t kMostRows = 512, kMostColumns = 256, kLeast = 64, kSteps = 256, kTrips = 8;
+constexpr std::int64_t kMostRows = 512, kMostColumns = 512, kLeast = 64, kSteps = 256, kTrips = 8;
 constexpr double kShort = 1 << 16;
 // Cycles: of a word's products by tiles; by vectors, one at a time and several at a time; of a
 // word's copy where it lies in memory as it is, and where it is put together; of a sum, added to

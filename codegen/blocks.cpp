@@ -77,12 +77,6 @@ std::vector<BlockPart> parts_of(const Analysis& a, const Group& group, std::int6
     return parts;
 }
 
-std::int64_t trips_of(const Analysis& a, std::span<const BlockPart> parts) {
-    std::int64_t trips = 1;
-    for (const BlockPart& p : parts) trips *= (a.size(p.range) + p.size - 1) / p.size;
-    return trips;
-}
-
 // Whether every step of the sum lies on lines of its own in all operands, of which a part is used
 // at a time.
 bool steps_apart(const Analysis& a, const Reducing& r) {
@@ -297,6 +291,12 @@ std::int64_t chunk_of(std::int64_t size, const Sizes& sizes) {
 }
 
 }  // namespace
+
+std::int64_t trips_of(const Analysis& a, std::span<const BlockPart> parts) {
+    std::int64_t trips = 1;
+    for (const BlockPart& p : parts) trips *= (a.size(p.range) + p.size - 1) / p.size;
+    return trips;
+}
 
 bool may_be_cut(const Analysis& a, const Reducing& r) {
     const bool sum = r.node->is(Op::Reduce) &&

@@ -30,6 +30,9 @@ const Reducing* sum_to_cut(const Analysis& a);
 struct BlockPart {
     std::int64_t range, size;
 };
+/// Trips that such parts make, the last of a range perhaps with less.
+std::int64_t trips_of(const Analysis& a, std::span<const BlockPart> parts);
+
 struct BlockSizes {
     std::vector<BlockPart> trips;   ///< ranges of the result; those that are not named are whole
     std::vector<BlockPart> blocks;  ///< ranges of the sum, likewise

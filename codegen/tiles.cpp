@@ -174,11 +174,6 @@ std::int64_t size_of_parts(std::span<const BlockPart> parts) {
     for (const BlockPart& p : parts) all *= p.size;
     return all;
 }
-std::int64_t trips_of(const Analysis& a, std::span<const BlockPart> parts) {
-    std::int64_t trips = 1;
-    for (const BlockPart& p : parts) trips *= (a.size(p.range) + p.size - 1) / p.size;
-    return trips;
-}
 
 // Whether words of a factor are read as they lie.
 bool lies_in_words(Ref factor) { return factor->is(Op::Load); }

@@ -309,8 +309,10 @@ bool may_be_cut(const Analysis& a, const Reducing& r) {
 }
 
 const Reducing* sum_to_cut(const Analysis& a) {
-    if (a.reductions.size() != 1 || !is_float(a.reductions[0].node->dtype())) return nullptr;
-    return may_be_cut(a, a.reductions[0]) ? &a.reductions[0] : nullptr;
+    if (a.reductions.size() != 1) return nullptr;
+    const Reducing& r = a.reductions[0];
+    const bool wide = r.node->dtype() == f32 || r.node->dtype() == f64;
+    return wide && may_be_cut(a, r) ? &r : nullptr;
 }
 
 std::optional<BlockPart> choose_chunks(const Form& form, bool always, std::int64_t cache_bytes) {

@@ -459,6 +459,7 @@ std::vector<Step> make_dots(const Lowering& l, Form& form) {
         tiles = tiles_anywhere = words_anywhere && ((*l.random)() & 1) != 0;
         if (!words_anywhere) return {};
     }
+    tiles = tiles && (l.target.tiles_of_bf16 || l.target.tiles_of_bytes);
     // Words for tiles may be worth it where those for vectors are not.
     if (const auto sum = tiles ? choose_dots(form, l.target, true) : std::nullopt) {
         Form words = form;

@@ -321,19 +321,18 @@ TileCut Cutter::run() {
             throw ValueError("schedule: r" + std::to_string(n) +
                              " has to be cut into single steps");
     }
-    const auto parts_of_trip = [&](const std::vector<std::int64_t>& ranges, std::uint64_t& all) {
-        const std::size_t before = cut_.trips.size();
-        std::vector<Digit> digits = divide(ranges, sizes_.trips, Role::Loop, cut_.trips, false);
-        for (Ref r : std::span(cut_.trips).subspan(before)) all |= range_bit(r);
-        for (const Digit& d : digits) all |= range_bit(d.range);
-        return digits;
+    const auto parts_of_trip = [&](const std::vector<std::int64_t>& ranges) {
+        return divide(ranges, sizes_.trips, Role::Loop, cut_.trips, false);
     };
-    std::uint64_t of_batches = 0, of_rows = 0, of_columns = 0;
-    parts_of_trip(all_.batches, of_batches);
-    const std::vector<Digit> rows = parts_of_trip(all_.rows, of_rows),
-                             columns = parts_of_trip(all_.columns, of_columns),
-                             steps =
-                                 divide(all_.steps, sizes_.blocks, Role::Reduce, cut_.blocks, true);
+    parts_of_trip(all_.batches);
+    const std::vector<Digit> rows = parts_of_trip(all_.rows);
+    const std::size_t trips = cut_.trips.size();
+    const std::vector<Digit> columns = parts_of_trip(all_.columns);
+    std::uint64_t of_columns = 0;
+    for (Ref r : std::span(cut_.trips).subspan(trips)) of_columns |= range_bit(r);
+    for (const Digit& d : columns) of_columns |= range_bit(d.range);
+    const std::vector<Digit> steps =
+        divide(all_.steps, sizes_.blocks, Role::Reduce, cut_.blocks, true);
 
     const Analysis after = analyse(form_.sink());
     const std::optional<WordSum> sum = find_sum(after);

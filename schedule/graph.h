@@ -17,9 +17,7 @@ inline constexpr Id kNone = 0xFFFFFFFF;
 
 /// Read-only but for what the constructor puts right:
 ///  - values that need no memory to be read (a reduction or a pad of nothing) are constants;
-///  - what is permuted and then padded is padded first, so that memory made of it lies as its
-///  source
-///    does;
+///  - what is permuted and then padded is padded first: memory made of it lies as its source does;
 ///  - sorted values whose positions are asked for, too, are gathered by those;
 ///  - a scatter of 16-bit floats is carried in f32 and rounded at the end (docs/ir.md, Numbers).
 class Graph {

@@ -57,6 +57,7 @@ TEST_CASE("every binary refuses flags and values that it does not know") {
     check_fails(binary("fuzz") + " --seconds 1 --device TPU", "the devices are CPU, CUDA and REF");
     check_fails(binary("fuzz") + " --seconds 1 --break nothing", "--break");
     check_fails(binary("bench") + " --seconds soon", "--seconds");
+    check_fails(binary("bench") + " --seconds nan", "--seconds");
     check_fails(binary("bench") + " --only '['", "regular expression");
     check_fails(binary("xor") + " --steps 0", "--steps");
     check_fails(binary("mnist") + " --epochs", "--epochs");

@@ -1,6 +1,5 @@
 // Times Sinter: the budgets of its design, kernels, training steps.
 
-#include <CLI/CLI.hpp>
 #include <filesystem>
 #include <iomanip>
 #include <iostream>
@@ -9,6 +8,7 @@
 
 #include <sinter/info.h>
 
+#include "command_line.h"
 #include "rows.h"
 #include "tool.h"
 #include "workload.h"
@@ -78,21 +78,18 @@ int main(int argc, char** argv) {
     double seconds = 0.5;
     bool first_kernel = false, serve = false;
     std::string new_kernel;
-    CLI::App app(
+    sinter::tool::CommandLine line(
         "Times Sinter: the budgets of its design, kernels over tensors of real sizes, training "
         "steps.");
-    app.add_option("--only", only, "rows whose name this regular expression finds")
-        ->capture_default_str();
-    app.add_option("--seconds", seconds, "to measure each row")
-        ->check(CLI::Range(0.01, 60.0))
-        ->capture_default_str();
-    app.add_flag("--first-kernel", first_kernel,
-                 "realize one kernel and exit: what the start-up rows time");
-    app.add_option("--new-kernel", new_kernel,
-                   "print the seconds of a row that compiles and exit: what that row starts");
-    app.add_flag("--serve", serve,
-                 "answer the requests of a benchmark driver, one JSON object a line");
-    CLI11_PARSE(app, argc, argv);
+    line.option("--only", only, "rows whose name this regular expression finds");
+    line.option("--seconds", seconds, "to measure each row", 0.01, 60.0);
+    line.flag("--first-kernel", first_kernel,
+              "realize one kernel and exit: what the start-up rows time");
+    line.option("--new-kernel", new_kernel,
+                "print the seconds of a row that compiles and exit: what that row starts");
+    line.flag("--serve", serve,
+              "answer the requests of a benchmark driver, one JSON object a line");
+    if (const auto status = line.read(argc, argv)) return *status;
     return sinter::tool::guarded("sinter-bench", [&] {
         if (serve) return sinter::tool::serve();
         if (!new_kernel.empty()) {

@@ -11,107 +11,34 @@
 #include <map>
 #include <optional>
 
+#include "command_line.h"
 #include "maker.h"
 #include "print.h"
 #include "shrink.h"
+#include "tool.h"
 #include "worker.h"
 
 namespace {
 
 using namespace fuzz;
 
-constexpr const char* kUsage = R"(sinter-fuzz [--seconds N] [--seed S] [--program N] [--programs N]
-            [--device NAME] [--break OP] [--no-shrink] [--list]
-
-Runs random tensor programs on a device (CPU) and on REF, and compares.
-  --seconds N    how long (10)
-  --seed S       which programs (the time)
-  --program N    the N-th program of the seed alone, printed first
-  --programs N   at most N programs
-  --device NAME  the device to check
-  --break OP     falsifies the results of one op, to see the fuzzer find it
-  --no-shrink    prints a failing program as it is
-  --list         names of the ops that programs are made of
-)";
-
 struct Options {
     double seconds = 10;
     std::optional<std::uint64_t> seed;
     std::optional<std::uint64_t> program;
-    std::uint64_t programs = UINT64_MAX;
+    std::optional<std::uint64_t> programs;
     Judge judge;
     bool shrink = true;
 };
 
-[[noreturn]] void usage(const std::string& complaint) {
-    std::cerr << "sinter-fuzz: " << complaint << "\n" << kUsage;
-    std::exit(2);
-}
-
-double number(const std::string& flag, const std::string& text) {
-    char* end = nullptr;
-    const double value = std::strtod(text.c_str(), &end);
-    if (text.empty() || *end != '\0' || !(value >= 0))
-        usage(flag + " takes a number, got \"" + text + "\"");
-    return value;
-}
-
-std::uint64_t count(const std::string& flag, const std::string& text) {
-    char* end = nullptr;
-    const std::uint64_t value = std::strtoull(text.c_str(), &end, 10);
-    if (text.empty() || text[0] == '-' || *end != '\0')
-        usage(flag + " takes a whole number, got \"" + text + "\"");
-    return value;
-}
-
-std::string device(const std::string& name) {
-    try {
-        return std::string(sn::Device(name).name());
-    } catch (const sn::DeviceError& error) {
-        usage(error.what());
-    }
-}
-
-std::string op(const std::string& name) {
+const std::string& known_op(const std::string& name) {
     if (std::ranges::find(rows(), name, &Row::name) == rows().end())
-        usage("--break takes an op of --list, got \"" + name + "\"");
+        throw sn::ValueError("--break takes an op of --list, got \"" + name + "\"");
     return name;
 }
 
-Options parse(int argc, char** argv) {
-    Options options;
-    for (int i = 1; i < argc; ++i) {
-        const std::string flag = argv[i];
-        if (flag == "--list") {
-            for (const Row& row : rows()) std::cout << row.name << "\n";
-            std::exit(0);
-        }
-        if (flag == "--help") {
-            std::cout << kUsage;
-            std::exit(0);
-        }
-        if (flag == "--no-shrink") {
-            options.shrink = false;
-            continue;
-        }
-        if (i + 1 == argc) usage(flag + " takes a value");
-        const std::string value = argv[++i];
-        if (flag == "--seconds")
-            options.seconds = number(flag, value);
-        else if (flag == "--seed")
-            options.seed = count(flag, value);
-        else if (flag == "--program")
-            options.program = count(flag, value);
-        else if (flag == "--programs")
-            options.programs = count(flag, value);
-        else if (flag == "--device")
-            options.judge.device = device(value);
-        else if (flag == "--break")
-            options.judge.broken_row = op(value);
-        else
-            usage("there is no flag " + flag);
-    }
-    return options;
+void list() {
+    for (const Row& row : rows()) std::cout << row.name << "\n";
 }
 
 std::uint64_t seed_of(std::uint64_t seed, std::uint64_t number) {
@@ -127,7 +54,7 @@ Program make_program(std::uint64_t seed, std::uint64_t number) {
 void work(const Options& options, std::uint64_t seed, std::uint64_t first, double seconds,
           Progress& progress) {
     const auto start = std::chrono::steady_clock::now();
-    for (std::uint64_t i = first; i < options.programs; ++i) {
+    for (std::uint64_t i = first; !options.programs || i < *options.programs; ++i) {
         if (std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() >=
             seconds)
             return;
@@ -242,10 +169,28 @@ int run(const Options& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    try {
-        return run(parse(argc, argv));
-    } catch (const std::exception& error) {
-        std::cerr << "sinter-fuzz: " << error.what() << "\n";
-        return 2;
-    }
+    Options options;
+    std::string device = "CPU", broken;
+    bool keep = false, names = false;
+    sinter::tool::CommandLine line(
+        "Runs random tensor programs on a device and on REF, and compares.");
+    line.option("--seconds", options.seconds, "how long", 0.0, 1e9);
+    line.option("--seed", options.seed, "which programs (the time)");
+    line.option("--program", options.program, "the N-th program of the seed alone, printed first");
+    line.option("--programs", options.programs, "at most so many programs");
+    line.option("--device", device, "the device to check");
+    line.option("--break", broken, "falsifies the results of one op, to see the fuzzer find it");
+    line.flag("--no-shrink", keep, "prints a failing program as it is");
+    line.flag("--list", names, "names of the ops that programs are made of");
+    if (const auto status = line.read(argc, argv)) return *status;
+    return sinter::tool::guarded("sinter-fuzz", [&] {
+        if (names) {
+            list();
+            return 0;
+        }
+        options.shrink = !keep;
+        options.judge.device = sn::Device(device).name();
+        if (!broken.empty()) options.judge.broken_row = known_op(broken);
+        return run(options);
+    });
 }

@@ -1,12 +1,11 @@
 // Prints what Sinter found on this machine, and every environment variable it reads.
 
-#include <CLI/CLI.hpp>
-
 #include <cstdio>
 #include <string>
 
 #include <sinter/info.h>
 
+#include "command_line.h"
 #include "tool.h"
 
 namespace {
@@ -58,14 +57,13 @@ void print() {
 }  // namespace
 
 int main(int argc, char** argv) {
-    CLI::App app{
+    sinter::tool::CommandLine line(
         "Prints the devices, LLVM, NVRTC, the cache and every environment variable that Sinter "
-        "reads."};
+        "reads.");
     bool measure = false;
-    app.add_flag(
-        "--measure", measure,
-        "and what this machine can do at most: measured once, in about a second, and kept");
-    CLI11_PARSE(app, argc, argv);
+    line.flag("--measure", measure,
+              "and what this machine can do at most: measured once, in about a second, and kept");
+    if (const auto status = line.read(argc, argv)) return *status;
     return sinter::tool::guarded("sinter-info", [&] {
         print();
         if (measure) print_limits();

@@ -1,6 +1,5 @@
 // Trains a digit classifier and tells how good it is.
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
@@ -12,6 +11,7 @@
 #include <string>
 #include <string_view>
 
+#include "command_line.h"
 #include "nets.h"
 #include "tool.h"
 
@@ -150,20 +150,16 @@ int run(const Options& options) {
 
 int main(int argc, char** argv) {
     Options options;
-    CLI::App app("Trains a digit classifier and tells its accuracy on new digits.");
-    app.add_option("--model", options.model, "mlp or cnn")
-        ->check(CLI::IsMember({"mlp", "cnn"}))
-        ->capture_default_str();
-    app.add_option("--data", options.data,
-                   "folder with the files of MNIST; without it: built-in digits");
-    app.add_option("--epochs", options.epochs,
-                   "times over the training data (MNIST: mlp 3, cnn 4; built-in digits: 6 and 5)")
-        ->check(CLI::Range(1, 1000));
-    app.add_option("--batch", options.batch, "images a step (128; built-in digits: 64)")
-        ->check(CLI::Range(1, 60000));
-    app.add_option("--seed", options.seed, "of weights, order and built-in digits")
-        ->capture_default_str();
-    app.add_option("--save", options.save, "write the weights to this safetensors file");
-    CLI11_PARSE(app, argc, argv);
+    tool::CommandLine line("Trains a digit classifier and tells its accuracy on new digits.");
+    line.option("--model", options.model, "mlp or cnn", {"mlp", "cnn"});
+    line.option("--data", options.data,
+                "folder with the files of MNIST; without it: built-in digits");
+    line.option("--epochs", options.epochs,
+                "times over the training data (MNIST: mlp 3, cnn 4; built-in digits: 6 and 5)", 1,
+                1000);
+    line.option("--batch", options.batch, "images a step (128; built-in digits: 64)", 1, 60000);
+    line.option("--seed", options.seed, "of weights, order and built-in digits");
+    line.option("--save", options.save, "write the weights to this safetensors file");
+    if (const auto status = line.read(argc, argv)) return *status;
     return sinter::tool::guarded("sinter-mnist", [&] { return run(options); });
 }

@@ -1,6 +1,5 @@
 // The smallest network that learns something a line cannot: exclusive or.
 
-#include <CLI/CLI.hpp>
 #include <cmath>
 #include <cstdint>
 #include <iomanip>
@@ -9,6 +8,7 @@
 #include <sinter/nn.h>
 #include <sinter/sinter.h>
 
+#include "command_line.h"
 #include "tool.h"
 
 namespace {
@@ -63,11 +63,9 @@ int run(std::int64_t steps, std::uint64_t seed) {
 int main(int argc, char** argv) {
     std::int64_t steps = 500;
     std::uint64_t seed = 1;
-    CLI::App app("Trains a network of eight hidden units to compute exclusive or.");
-    app.add_option("--steps", steps, "updates")
-        ->check(CLI::Range(1, 1000000))
-        ->capture_default_str();
-    app.add_option("--seed", seed, "of the first weights")->capture_default_str();
-    CLI11_PARSE(app, argc, argv);
+    tool::CommandLine line("Trains a network of eight hidden units to compute exclusive or.");
+    line.option("--steps", steps, "updates", 1, 1'000'000);
+    line.option("--seed", seed, "of the first weights");
+    if (const auto status = line.read(argc, argv)) return *status;
     return sinter::tool::guarded("sinter-xor", [&] { return run(steps, seed); });
 }

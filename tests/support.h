@@ -104,8 +104,8 @@ inline double relative_difference(const std::vector<float>& got, const std::vect
 }
 
 /// The message of the E that f throws; another exception fails the test.
-template <class E, class F>
-std::string message_of(F&& f) {
+template <class E>
+std::string message_of(const std::function<void()>& f) {
     try {
         f();
     } catch (const E& error) {
@@ -121,9 +121,9 @@ inline bool says(const std::string& text, const std::string& part) {
 }
 
 /// f throws an E whose message begins with a line of `file` and `start`, and has `part` in it.
-template <class E, class F>
+template <class E>
 void expect_refusal(const char* file, int line, const std::string& start, const std::string& part,
-                    F&& f) {
+                    const std::function<void()>& f) {
     const std::string message = message_of<E>(f);
     const std::string begin = std::string(file) + ":" + std::to_string(line) + ": " + start;
     CAPTURE(message);
@@ -134,8 +134,9 @@ void expect_refusal(const char* file, int line, const std::string& start, const 
 }
 
 /// f throws an E with this text, which begins with a line of `file`.
-template <class E, class F>
-void expect_error(const char* file, int line, const std::string& text, F&& f) {
+template <class E>
+void expect_error(const char* file, int line, const std::string& text,
+                  const std::function<void()>& f) {
     const std::string message = message_of<E>(f);
     const std::string place = std::string(file) + ":" + std::to_string(line) + ": ";
     CHECK(message == place + text);

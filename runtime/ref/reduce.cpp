@@ -3,8 +3,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <memory>
 #include <numeric>
+#include <utility>
 #include <vector>
 
 #include "ref/combine.h"
@@ -33,6 +35,20 @@ bool sums_products(ir::Ref node) {
     return false;
 }
 
+/// What every element of the result is made of, for `Noise`.
+template <class E>
+std::vector<Terms<E>> terms_of(ir::Ref node, const E* x, const Track& into) {
+    const ir::Ref from = node->src(0);
+    std::vector<Terms<E>> terms(static_cast<std::size_t>(node->numel()));
+    for_each_row<2>(from->shape(), {into, Track{0, dense_strides(from->shape())}},
+                    [&](const Offsets<2>& at, const Offsets<2>& step, std::int64_t n) {
+                        for (std::int64_t i = 0; i < n; ++i)
+                            terms[static_cast<std::size_t>(at[0] + i * step[0])].add(
+                                load(x[at[1] + i * step[1]]));
+                    });
+    return terms;
+}
+
 /// Combines every element of the source into the element of the result that `into` walks over at
 /// the same time.
 template <class E, ir::ReduceKind K>
@@ -52,13 +68,7 @@ Value accumulate(ir::Ref node, const Value& source, const Track& into) {
                     });
     if constexpr (is_float_element<E>) {
         if (const Noise* noise = Noise::active()) {
-            std::vector<Terms<E>> terms(count);
-            for_each_row<2>(from->shape(), {into, Track{0, dense_strides(from->shape())}},
-                            [&](const Offsets<2>& at, const Offsets<2>& step, std::int64_t n) {
-                                for (std::int64_t i = 0; i < n; ++i)
-                                    terms[static_cast<std::size_t>(at[0] + i * step[0])].add(
-                                        load(x[at[1] + i * step[1]]));
-                            });
+            const std::vector<Terms<E>> terms = terms_of<E>(node, x, into);
             const bool products = sums_products(node);
             for (std::size_t i = 0; i < count; ++i)
                 carry[i] = blur_carry<E, K>(*noise, carry[i], terms[i],
@@ -147,6 +157,13 @@ Value ArgReduce(ir::Ref node, Sources src) {
 
 namespace {
 
+/// The positions 0, 1, … in the order of what lies there. Compiled once for all dtypes.
+void sort_positions(std::vector<std::int64_t>& order,
+                    const std::function<bool(std::int64_t, std::int64_t)>& less) {
+    std::iota(order.begin(), order.end(), std::int64_t{0});
+    std::ranges::stable_sort(order, less);
+}
+
 /// The values alone of equal zeros may come in any order.
 template <class E>
 E either_zero(E x, std::int64_t i) {
@@ -169,15 +186,11 @@ Value Sort(ir::Ref node, Sources src) {
         for (std::int64_t o = 0; o < lines.outer; ++o)
             for (std::int64_t i = 0; i < lines.inner; ++i) {
                 const E* line = x + o * lines.size * lines.inner + i;
-                const auto less = [&](std::int64_t a, std::int64_t b) {
+                sort_positions(order, [&](std::int64_t a, std::int64_t b) {
+                    if (descending) std::swap(a, b);
                     const auto p = load(line[a * lines.inner]), q = load(line[b * lines.inner]);
                     return beyond<ir::ReduceKind::Max>(q, p);
-                };
-                std::iota(order.begin(), order.end(), std::int64_t{0});
-                if (descending)
-                    std::ranges::stable_sort(order, [&](auto a, auto b) { return less(b, a); });
-                else
-                    std::ranges::stable_sort(order, less);
+                });
                 for (std::int64_t j = 0; j < count; ++j) {
                     const std::int64_t from = order[static_cast<std::size_t>(j)],
                                        to = (o * count + j) * lines.inner + i;

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -33,9 +34,10 @@ using Offsets = std::array<std::int64_t, N>;
 /// Goes through every index of `shape` in row-major order, a run of the last axis at a time:
 /// `row(offsets, steps, n)` stands for the n elements offsets[k], offsets[k] + steps[k], … of each
 /// array k.
-template <std::size_t N, class Row>
-void for_each_row(std::span<const std::int64_t> shape, const std::array<Track, N>& tracks,
-                  Row&& row) {
+template <std::size_t N>
+void for_each_row(
+    std::span<const std::int64_t> shape, const std::array<Track, N>& tracks,
+    const std::function<void(const Offsets<N>&, const Offsets<N>&, std::int64_t)>& row) {
     for (const std::int64_t size : shape)
         if (size == 0) return;
     Offsets<N> offsets, steps{};

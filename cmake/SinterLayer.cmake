@@ -1,7 +1,7 @@
 # Targets of Sinter: one object library a folder ("layer"), and one installed library made of them all.
 
-# Compile options that every target of ours shares; never exported to users.
-function(sinter_compile_options target)
+# The language and its warnings, the same for every target of ours.
+function(sinter_language target)
     target_compile_features(${target} PUBLIC cxx_std_20)
     target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor
         # GCC 12 sees overlapping copies in `"text" + std::to_string(n)` (its bug 105651).
@@ -9,13 +9,44 @@ function(sinter_compile_options target)
         # Clang over GCC 12's library: its stable_sort calls what it deprecates itself.
         $<$<CXX_COMPILER_ID:Clang>:-Wno-deprecated-declarations>
         $<$<BOOL:${SINTER_WERROR}>:-Werror>)
+endfunction()
+
+# Compile options that every target of ours shares; never exported to users.
+function(sinter_compile_options target)
+    sinter_language(${target})
     if(SINTER_SANITIZE)
         target_compile_options(${target} PRIVATE -fsanitize=${SINTER_SANITIZE} -fno-omit-frame-pointer
             -fno-sanitize-recover=all
             # What the instrumentation adds confuses GCC's analysis of values: it warns of the standard library.
             $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
         target_link_options(${target} PRIVATE -fsanitize=${SINTER_SANITIZE})
+    elseif(SINTER_PRECOMPILE)
+        # With them GCC 12 sees such copies out of bounds, too; builds without them keep these warnings.
+        if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+            target_compile_options(${target} PRIVATE -Wno-array-bounds -Wno-stringop-overflow)
+        endif()
+        get_target_property(moved ${target} POSITION_INDEPENDENT_CODE)
+        if(moved)
+            target_precompile_headers(${target} REUSE_FROM sinter_precompiled_ON)
+        else()
+            target_precompile_headers(${target} REUSE_FROM sinter_precompiled_OFF)
+        endif()
     endif()
+endfunction()
+
+# The standard headers that nearly every source includes, compiled once for code that may be moved (the library) and once
+# for code that may not (the binaries). Sources still include what they use: builds without them (the sanitizers') say so
+# where one does not.
+function(sinter_precompiled_headers)
+    file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/precompiled.cpp CONTENT "")
+    foreach(moved ON OFF)
+        set(target sinter_precompiled_${moved})
+        add_library(${target} OBJECT ${PROJECT_BINARY_DIR}/precompiled.cpp)
+        set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE ${moved})
+        sinter_language(${target})
+        target_precompile_headers(${target} PRIVATE <algorithm> <array> <bit> <cmath> <cstdint> <functional> <limits> <map>
+            <memory> <mutex> <numeric> <optional> <span> <string> <string_view> <unordered_map> <utility> <vector>)
+    endforeach()
 endfunction()
 
 # sinter_layer(<folder> [<layer it may include>...])

@@ -120,7 +120,13 @@ Carry<E> blur_carry(const Noise& noise, Carry<E> carry, const Terms<E>& terms, s
         const double roundings = 1 + (serial ? n : std::sqrt(n)) / 4;
         return carry + static_cast<T>(draw * kEpsilon<E> * terms.sum * roundings);
     } else if constexpr (K == ir::ReduceKind::Mul) {
-        if (std::isnan(carry)) return carry;
+        if (std::isnan(carry)) {
+            // A zero meets what has become infinite on the way, or comes first.
+            if (terms.nan || terms.up || terms.down) return carry;
+            return noise.choice(static_cast<std::uint64_t>(i)) % 2 == 0
+                       ? carry
+                       : std::copysign(T{0}, static_cast<T>(draw));
+        }
         // Where products on the way leave the type's range, upwards or downwards, they may stay out
         // of it, with the sign that they have, or come back with hardly a digit right: NaN stands
         // for anything.

@@ -188,6 +188,10 @@ TEST_CASE("noise is at times zero where a product vanishes on the way") {
         return zero;
     };
     CHECK(ever_zero({1e-30, 1e-30, 1e30, 1e30}));
+    // Beyond the largest f64 on the way to a zero, or not yet there.
+    std::vector<double> large(20, 1e30);
+    large.push_back(0);
+    CHECK(ever_zero(large));
     CHECK_FALSE(ever_zero({1e-10, 1e10, 1e10, 1e10}));
 }
 

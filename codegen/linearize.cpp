@@ -437,6 +437,11 @@ private:
 
     /// `beside` names reductions to be computed as well.
     void process(std::vector<Work> works, std::span<const Ref> beside = {}) {
+        // What is stored nowhere, as in the last trip of a ragged range, is not computed.
+        std::erase_if(works, [](const Work& w) {
+            return w.store != nullptr && w.store->src(3)->is(Op::Const) &&
+                   w.store->src(3)->arg(0) == 0;
+        });
         // What is kept near is all there before it is read.
         const auto rest = std::ranges::stable_partition(
             works, [&](const Work& w) { return is_kept(w) && (!teams_ || renewed_in(w) == 0); });

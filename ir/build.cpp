@@ -205,6 +205,16 @@ UOp stride(const UOp& x, Ints step) {
 
 UOp window(const UOp& x, std::int64_t axis, std::int64_t size, std::int64_t step,
            std::int64_t dilation) {
+    // A window of one element is that element: not a copy of its own, and no Fold in its gradient.
+    const auto along = static_cast<std::size_t>(axis);
+    if (size == 1 && along < x->rank() && x->shape()[along] > 0 && step > 0 && dilation > 0) {
+        Shape steps(x->rank(), 1);
+        steps[along] = step;
+        const UOp taken = stride(x, steps);
+        Shape shape(taken->shape().begin(), taken->shape().end());
+        shape.push_back(1);
+        return reshape(taken, shape);
+    }
     const std::int64_t args[] = {axis, size, step, dilation};
     return UOp::make(Op::Window, x->dtype(), {x}, args);
 }

@@ -41,6 +41,15 @@ std::vector<std::int64_t> domain_of(const Graph& g, Id n) {
     return domain;
 }
 
+// Whether not all elements of the last axis are taken.
+bool takes_parts_of_lines(const Graph& g, Id n) {
+    if (g.op(n) != Op::Stride) return false;
+    const std::span<const std::int64_t> from = g.shape(g.src(n, 0));
+    std::size_t last = from.size() - 1;
+    while (last > 0 && from[last] == 1) --last;
+    return g.shape(n)[last] < from[last];
+}
+
 // Reductions of little work, and what only they lead to.
 std::vector<bool> placed_last(const Graph& g, const Profile& profile) {
     std::vector<bool> small(g.size()), last(g.size());
@@ -166,8 +175,9 @@ bool Plan::may_inline_value(Id n, std::span<const Use> uses) const {
     const Op op = graph_.op(n);
     const NodeFacts& facts = profile_[n];
     if (ir::is_movement(op)) {
-        // Padding stays out of the inner loops of a contraction: its operands have no masks.
-        if (op != Op::Pad || facts.bytes == 0) return true;
+        // Padding stays out of the inner loops of a contraction, and so do lines of which it reads
+        // a part alone: its operands have no masks, and vectors are loaded from memory as they lie.
+        if (facts.bytes == 0 || (op != Op::Pad && !takes_parts_of_lines(graph_, n))) return true;
         return std::ranges::none_of(uses, [&](const Use& use) {
             return scopes_[use.scope].contraction &&
                    evaluations(n, use) > cost::kRepeats * static_cast<double>(graph_.numel(n));

@@ -209,6 +209,30 @@ TEST_CASE("matrix products of every layout and ragged size") {
         }
 }
 
+TEST_CASE("the last trip of a product computes no columns behind the end") {
+    codegen::Target target;
+    target.triple = "x86_64-pc-linux-gnu";
+    target.vector_bits = 512;
+    target.vector_registers = 32;
+    target.fma = true;
+    Arena a;
+    const Ref i = range(a, 0, 96, Role::Loop), j = range(a, 1, 196, Role::Loop),
+              k = range(a, 2, 256, Role::Reduce), yes = a.truth(true);
+    const Ref x = load(a, param(a, f32, 0), a.add(a.mul(i, a.index(256)), k), yes),
+              y = load(a, param(a, f32, 1), a.add(a.mul(k, a.index(196)), j), yes);
+    const Ref sum =
+        a.make(Op::Reduce, f32, {a.mul(x, y), k}, {static_cast<std::int64_t>(ReduceKind::Add)});
+    const Ref sink =
+        sink_of(a, {store(a, param(a, f32, 2), a.add(a.mul(i, a.index(196)), j), sum, yes)});
+    const auto schedule = codegen::Schedule::parse(
+        "part 0: split r0 by 12 into serial r4 unroll r5; split r1 by 32 into parallel r6 loop r7; "
+        "split r7 by 16 into unroll r8 vector r9; bind r2 to serial; stage load 1 over r2 r8 r9; "
+        "unroll r8; trips r6; order r4 r2");
+    const std::string source = codegen::lower(sink, "kernel", target, &schedule).source;
+    CHECK(source.find("call <16 x float> @llvm.fma.v16f32") != std::string::npos);
+    CHECK(source.find("call float @llvm.fma.f32") == std::string::npos);
+}
+
 TEST_CASE("every second or fourth element is read, and none behind the memory") {
     constexpr std::size_t kPage = 4096;
     // The memory ends where a page begins that may not be read.

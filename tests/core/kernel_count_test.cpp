@@ -133,6 +133,19 @@ TEST_CASE("the gradient of a convolution's input is one of a padded gradient") {
         names, [](const std::string& name) { return name.starts_with("r_2_8_12_12_16_3"); }));
 }
 
+TEST_CASE("what a convolution of single elements with strides reads lies side by side") {
+    const DeviceGuard cpu{Device("CPU")};
+    const Tensor x = data({2, 32, 14, 14}), w = data({64, 32, 1, 1});
+    Tensor y = conv2d(x, w, {}, {.stride = 2});
+    reset_stats();
+    y.realize();
+    const std::vector<std::string> names = stats().kernel_names;
+    REQUIRE(names.size() == 2);
+    CHECK(names[1] == "r_2_64_49_32_add");
+    // One without strides has nothing to copy.
+    CHECK(kernels(conv2d(x, w)) == 1);
+}
+
 TEST_CASE("an image padded for a convolution lies as it did") {
     const DeviceGuard cpu{Device("CPU")};
     const Tensor x = randn({2, 10, 12, 24}).realize(), w = randn({40, 24, 3, 3}).realize();

@@ -259,8 +259,8 @@ std::vector<Plan> choose_several(const Analysis& a, const Target& target,
 namespace {
 
 // Copies the operand that choose_contraction meant to the thread's scratch, by steps of the
-// reduction, the block's vectors side by side.
-void stage(Form& form, Ref lane, Ref vectors, bool squares) {
+// reduction, the block's vectors side by side; of a trip with several blocks one after the other.
+void stage(Form& form, Ref block, Ref lane, Ref vectors, bool squares) {
     const Analysis a = analyse(form.sink());
     std::uint64_t rows = 0;
     for (std::int64_t n : a.numbers)
@@ -279,6 +279,7 @@ void stage(Form& form, Ref lane, Ref vectors, bool squares) {
         if (!own || over.empty()) continue;
         std::ranges::stable_sort(over, std::ranges::greater(),
                                  [&](Ref r) { return std::abs(m.stride[r->arg(0)]); });
+        if (block != nullptr) over.insert(over.begin(), block);
         const std::size_t count = over.size();
         if (vectors != nullptr) over.push_back(vectors);
         over.push_back(lane);
@@ -521,7 +522,7 @@ bool columns_stay_near(const Analysis& a, std::int64_t vector) {
 }  // namespace
 
 Placed apply(Form& form, const Analysis& before, const Plan& plan) {
-    std::vector<Ref> parallel, blocks, tiles, batches, within_blocks, within;
+    std::vector<Ref> parallel, blocks, tiles, batches, within_blocks, within, panels, panel;
     // Of a tile of dot products, the blocks of the longer operand run outermost: it is gone through
     // once.
     const bool dots = plan.contraction && has(before.closed, plan.vector);
@@ -540,8 +541,17 @@ Placed apply(Form& form, const Analysis& before, const Plan& plan) {
         if (n == plan.vector) {
             const std::int64_t step = std::int64_t{plan.vectors} * plan.lanes;
             const Role inner = plan.vectors > 1 ? Role::Loop : Role::Vector;
-            const Form::Halves halves = lined < 0 ? form.split(r, step, role, inner)
-                                                  : form.split_lined(r, step, role, inner, lined);
+            Form::Halves halves;
+            if (plan.panel > 1) {
+                const Form::Halves trips = form.split(r, plan.panel * step, role, Role::Loop);
+                if (trips.outer != nullptr) blocks.push_back(trips.outer);
+                halves = form.split(trips.inner, step, Role::Serial, inner);
+                panel.push_back(halves.outer);
+                halves.outer = nullptr;
+            } else {
+                halves = lined < 0 ? form.split(r, step, role, inner)
+                                   : form.split_lined(r, step, role, inner, lined);
+            }
             outer_block = halves.outer;
             if (halves.outer != nullptr && outer)
                 (plan.contraction ? blocks : parallel).push_back(halves.outer);
@@ -575,7 +585,7 @@ Placed apply(Form& form, const Analysis& before, const Plan& plan) {
             const Ref bound = form.bind(r, role);
             // What is copied for some of these ranges is there before the others begin.
             if (outer)
-                parallel.push_back(bound);
+                (plan.panel > 1 ? panels : parallel).push_back(bound);
             else if (plan.contraction && result && is_batch(before, n))
                 batches.push_back(bound);
             else if (result)
@@ -583,7 +593,8 @@ Placed apply(Form& form, const Analysis& before, const Plan& plan) {
         }
     }
     Placed result;
-    if (plan.staged_for != 0) stage(form, lane, vectors, plan.squares);
+    if (plan.staged_for != 0)
+        stage(form, panel.empty() ? nullptr : panel[0], lane, vectors, plan.squares);
     if (plan.staged_for != 0 && plan.contraction && plan.vectors > 1 && copied == nullptr)
         stage_rows(form, lane);
     if (copied != nullptr) along_lanes(form, copied, lane);
@@ -605,13 +616,15 @@ Placed apply(Form& form, const Analysis& before, const Plan& plan) {
     std::uint64_t there = 0;
     for (Ref n : ir::toposort(std::span(&sink, 1)))
         if (n->is(Op::Range)) there |= range_bit(n);
-    for (std::vector<Ref>* some : {&parallel, &blocks, &tiles, &batches, &within, &within_blocks})
+    for (std::vector<Ref>* some :
+         {&parallel, &blocks, &tiles, &batches, &within, &within_blocks, &panels, &panel})
         std::erase_if(*some, [&](Ref r) { return (there & range_bit(r)) == 0; });
 
     std::ranges::stable_sort(tiles, std::ranges::greater(),
                              [](Ref r) { return r->src(0)->arg(0); });
     parallel.insert(parallel.end(), tiles.begin(), tiles.end());
-    result.parallel = blocks;
+    result.parallel = panels;
+    result.parallel.insert(result.parallel.end(), blocks.begin(), blocks.end());
     const bool rows_first = plan.contraction && !dots && plan.staged_for == 0 &&
                             copied == nullptr && columns_stay_near(before, plan.vector);
     result.parallel.insert(rows_first ? result.parallel.begin() : result.parallel.end(),
@@ -633,6 +646,7 @@ Placed apply(Form& form, const Analysis& before, const Plan& plan) {
     if (plan.staged_for != 0 || plan.trips) {
         within.insert(within.begin(), within_blocks.begin(), within_blocks.end());
         within.insert(within.begin(), batches.begin(), batches.end());
+        within.insert(within.end(), panel.begin(), panel.end());
         for (Ref r : within) result.order.push_back(r->arg(0));
     }
     order_serial(form, result);

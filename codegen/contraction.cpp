@@ -26,6 +26,9 @@ constexpr double kStageBlocks = 8,
                  kStageRows = 64,  // fewer do not keep threads busy, or pay for the copy
     kTripRows = 16;
 constexpr double kMostStageBlocks = 256, kCopyShare = 0.02;  // of the work, for copies in all
+constexpr double kPanelShare = 0.4;  // of the second-level cache, for copies along a whole range
+constexpr double kPanelRows = 128;   // that pay for them
+constexpr double kPanelLoad = 3;     // loads of the nearest cache
 constexpr double kRowsShare = 0.25;  // of the second-level cache, for a trip's rows
 constexpr double kFarShare =
     0.5;  // of the second-level cache: operands that stay there as they lie
@@ -38,11 +41,6 @@ constexpr std::size_t kTilesKept = 3;  // of one vector range, where several pla
 constexpr double kCopied = 0.15, kTransposed = 0.5, kGathered = 1.3;
 
 std::uint64_t bit(std::int64_t range) { return std::uint64_t{1} << range; }
-
-// Steps of a range in blocks of n, against the steps there are: what ragged blocks cost.
-double block_waste(std::int64_t size, int n) {
-    return static_cast<double>((size + n - 1) / n * n) / static_cast<double>(size);
-}
 
 struct Tile {
     double cost = INFINITY;  // cycles a vector of multiply-adds
@@ -57,6 +55,7 @@ struct Staged {
     std::uint64_t scope = 0, steps = 0;
     double copy = kCopied;  // cycles an element
     bool across = false;  // its rows lie across the vector range: it is transposed as it is copied
+    bool panel = false;   // a trip has the whole vector range, and copies of all of it
 };
 
 // An operand of which all rows of a trip are copied to the thread's scratch, where its steps along
@@ -148,6 +147,7 @@ private:
         plan.copied_rows = copied_rows;
         plan.unrolled.clear();
         plan.chunks = {};
+        plan.panel = 1;
         if (tile.i > 1) plan.unrolled.push_back({tile.ri, tile.i});
         if (tile.j > 1) plan.unrolled.push_back({tile.rj, tile.j});
         plan.contraction = !plan.unrolled.empty();
@@ -183,10 +183,24 @@ private:
             if (!own) continue;
             if (across ? lies_across(m, v)
                        : m.stride[v] == 1 && !lies_as_copied(m, v) &&
-                             (is_made(m) || pages_apart(m) || a_.bytes_of(m) > near_bytes(m)))
+                             (is_made(m) || pages_apart(m) || a_.bytes_of(m) > near_bytes(m))) {
+                s.panel = may_be_panel(s, v);
                 return s;
+            }
         }
         return std::nullopt;
+    }
+
+    // Whether copies along the whole vector range stay in the second-level cache: each row of the
+    // result is written as it lies then, and the other operand is read once a trip.
+    bool may_be_panel(const Staged& s, std::int64_t v) const {
+        const MemoryAccess& m = a_.accesses[s.load];
+        if (s.across || trips_ != 0 || is_made(m) || !a_.range[v]->src(0)->is(Op::Const))
+            return false;
+        const double bytes = a_.volume(s.steps | bit(v)) * kept_bytes(m, false),
+                     rows = a_.volume(a_.outer & ~s.scope), batches = a_.volume(s.scope & ~bit(v));
+        return bytes <= kPanelShare * cache_bytes() &&
+               rows * batches >= kPanelRows * kStageBlocks && rows >= kPanelRows;
     }
 
     // Whether m's steps follow one another as those of a copy would.
@@ -318,9 +332,35 @@ private:
         return a_.bytes_of(m) > 2 * cache_bytes() ? 2 * kLine : 0;
     }
 
-    // Loads and multiply-adds of one step with an i by j by `vectors` tile in registers.
+    // Cycles of a vector of multiply-adds with an i by j by `vectors` tile in registers. The last
+    // tile of a range that has no whole number of them computes what is there alone.
     double tile_cost(std::int64_t v, const Tile& t, const Staged* staged,
                      const CopiedRows* copied) const {
+        const double whole = step_cycles(v, t, staged, copied);
+        if (whole == INFINITY) return INFINITY;
+        // A ragged tile is code of its own, which small kernels do not earn back.
+        const double code = kRaggedCode * std::min(1.0, kManySteps / r_.volume);
+        double cost = whole / (t.i * t.j * t.vectors);
+        const auto tiles = [&](std::int64_t range, std::int64_t size, int Tile::* side, int unit) {
+            if (range < 0) return;
+            const std::int64_t n = t.*side * std::int64_t{unit}, rest = size % n;
+            if (rest == 0) return;
+            Tile last = t;
+            last.*side = static_cast<int>((rest + unit - 1) / unit);
+            const double cycles =
+                static_cast<double>(size / n) * whole + step_cycles(v, last, staged, copied);
+            cost *=
+                cycles * static_cast<double>(n) / (whole * static_cast<double>(size)) * (1 + code);
+        };
+        tiles(v, a_.size(v), &Tile::vectors, lanes_);
+        if (t.ri >= 0) tiles(t.ri, a_.size(t.ri), &Tile::i, 1);
+        if (t.rj >= 0) tiles(t.rj, a_.size(t.rj), &Tile::j, 1);
+        return cost;
+    }
+
+    // Loads and multiply-adds of one step of a tile.
+    double step_cycles(std::int64_t v, const Tile& t, const Staged* staged,
+                       const CopiedRows* copied) const {
         const int accumulators = t.i * t.j * t.vectors;
         double loads = 0, lines = 0, widest = 0, far = 0, missed = 0, changed = 0;
         const bool streams = !near_ && std::ranges::all_of(r_.loads, [&](std::size_t l) {
@@ -346,7 +386,8 @@ private:
             if (is_made(m) && !as_copied) changed += copies;
             const double touched =
                 copies * (t.i > 1 ? line_share(m, t.ri) : 1) * (t.j > 1 ? line_share(m, t.rj) : 1);
-            lines += touched;
+            const bool panel = staged != nullptr && staged->load == l && staged->panel;
+            lines += panel ? touched * kPanelLoad : touched;
             const bool near = copied != nullptr && copied->load == l;
             if (!along && !near && !in_a_row(m)) missed += touched;
             if (along) {
@@ -370,20 +411,8 @@ private:
         // Two multiply-adds and two loads a cycle; a chain of dependent additions takes four cycles
         // a step; and loads that miss the nearest cache are not free beside the arithmetic.
         const double steps = accumulators * std::max(1, r_.ops) / 2.0 + changed;
-        const double cycles = std::max({steps, loads / 2.0, 4.0, near_ ? 0 : far / kFarBytes}) +
-                              lines * kLoadCycles + (near_ ? 0 : missed * kMissCycles);
-        // A ragged block is code of its own, which small kernels do not earn back.
-        const double code = kRaggedCode * std::min(1.0, kManySteps / r_.volume);
-        double waste = 1;
-        const auto blocks = [&](std::int64_t range, int n) {
-            if (range < 0) return;
-            waste *= block_waste(a_.size(range), n);
-            if (a_.size(range) % n != 0) waste *= 1 + code;
-        };
-        blocks(v, t.vectors * lanes_);
-        blocks(t.ri, t.i);
-        blocks(t.rj, t.j);
-        return cycles / accumulators * waste;
+        return std::max({steps, loads / 2.0, 4.0, near_ ? 0 : far / kFarBytes}) +
+               lines * kLoadCycles + (near_ ? 0 : missed * kMissCycles);
     }
 
     Tile best_tile(std::int64_t v, const Staged* staged, const CopiedRows* copied = nullptr) const {
@@ -461,7 +490,7 @@ private:
         const MemoryAccess& m = a_.accesses[s.load];
         for (const Plan::Unrolled& u : plan.unrolled)
             if (m.depends(u.range)) return;
-        const double width = tile.vectors * lanes_;
+        double width = tile.vectors * lanes_;
         const double bytes = a_.volume(s.steps) * width * kept_bytes(m, s.across);
         double blocks = a_.volume(s.scope) / width;
         if (bytes > kStageShare * cache_bytes()) return;
@@ -474,6 +503,12 @@ private:
             return;
         }
         if (a_.volume(a_.outer & ~s.scope) < kStageRows) return;
+        if (s.panel && tile.ri >= 0 && plan.copied_rows < 0) {
+            plan.panel = static_cast<std::int64_t>(
+                std::ceil(static_cast<double>(a_.size(plan.vector)) / width));
+            blocks = a_.volume(s.scope & ~bit(plan.vector));
+            width *= static_cast<double>(plan.panel);
+        }
         // Where the operand has too few blocks to keep threads busy, others of the result's ranges
         // run in parallel too, each with a copy of its own.
         const double copy = a_.volume(s.steps) * width * s.copy;  // of a block
@@ -507,7 +542,10 @@ private:
                 blocks *= most;
             }
         }
-        if (blocks < kStageBlocks && cost > kSmallWork) return;
+        if (blocks < kStageBlocks && cost > kSmallWork) {
+            plan.panel = 1;
+            return;
+        }
         cost += a_.volume(s.steps | s.scope) * (blocks * width / a_.volume(s.scope)) * s.copy;
         plan.staged_for = scope;
         plan.squares = s.across;

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 #include <random>
+#include <regex>
 
 #include <sinter/ir/env.h>
 #include <sinter/ir/kernel.h>
@@ -166,7 +167,8 @@ TEST_CASE("matrix products of every layout and ragged size") {
                               Case{5, 200, 31, false, true}, Case{70, 1030, 33, false, false},
                               Case{66, 2048, 9, true, false}, Case{200, 150, 70, false, true},
                               Case{100, 520, 37, false, true}, Case{300, 16, 64, false, true},
-                              Case{33, 530, 5200, false, true}, Case{310, 300, 900, true, false}}) {
+                              Case{33, 530, 5200, false, true}, Case{310, 300, 900, true, false},
+                              Case{1030, 100, 700, false, false}}) {
             CAPTURE(s.m);
             CAPTURE(s.n);
             Arena a;
@@ -209,21 +211,47 @@ TEST_CASE("matrix products of every layout and ragged size") {
         }
 }
 
-TEST_CASE("the last trip of a product computes no columns behind the end") {
+namespace {
+
+// Of m by 512 and 512 by 196 elements.
+Ref product_of_rows(Arena& a, std::int64_t m) {
+    const Ref i = range(a, 0, m, Role::Loop), j = range(a, 1, 196, Role::Loop),
+              k = range(a, 2, 512, Role::Reduce), yes = a.truth(true);
+    const Ref x = load(a, param(a, f32, 0), a.add(a.mul(i, a.index(512)), k), yes),
+              y = load(a, param(a, f32, 1), a.add(a.mul(k, a.index(196)), j), yes);
+    const Ref sum =
+        a.make(Op::Reduce, f32, {a.mul(x, y), k}, {static_cast<std::int64_t>(ReduceKind::Add)});
+    return sink_of(a, {store(a, param(a, f32, 2), a.add(a.mul(i, a.index(196)), j), sum, yes)});
+}
+
+codegen::Target wide_target() {
     codegen::Target target;
     target.triple = "x86_64-pc-linux-gnu";
     target.vector_bits = 512;
     target.vector_registers = 32;
     target.fma = true;
+    return target;
+}
+
+}  // namespace
+
+TEST_CASE("rows go through all columns where copies of these stay near and serve many rows") {
+    const auto goes_whole = [](std::int64_t m) {
+        Arena a;
+        const std::string schedule =
+            codegen::lower(product_of_rows(a, m), "kernel", wide_target()).schedule;
+        CAPTURE(schedule);
+        return std::regex_search(
+            schedule, std::regex("into serial (r[0-9]+) loop r[0-9]+;.* stage load 1 over \\1 r2"));
+    };
+    CHECK(goes_whole(4096));
+    CHECK_FALSE(goes_whole(512));
+}
+
+TEST_CASE("the last trip of a product computes no columns behind the end") {
+    const codegen::Target target = wide_target();
     Arena a;
-    const Ref i = range(a, 0, 96, Role::Loop), j = range(a, 1, 196, Role::Loop),
-              k = range(a, 2, 256, Role::Reduce), yes = a.truth(true);
-    const Ref x = load(a, param(a, f32, 0), a.add(a.mul(i, a.index(256)), k), yes),
-              y = load(a, param(a, f32, 1), a.add(a.mul(k, a.index(196)), j), yes);
-    const Ref sum =
-        a.make(Op::Reduce, f32, {a.mul(x, y), k}, {static_cast<std::int64_t>(ReduceKind::Add)});
-    const Ref sink =
-        sink_of(a, {store(a, param(a, f32, 2), a.add(a.mul(i, a.index(196)), j), sum, yes)});
+    const Ref sink = product_of_rows(a, 96);
     const auto schedule = codegen::Schedule::parse(
         "part 0: split r0 by 12 into serial r4 unroll r5; split r1 by 32 into parallel r6 loop r7; "
         "split r7 by 16 into unroll r8 vector r9; bind r2 to serial; stage load 1 over r2 r8 r9; "

@@ -541,19 +541,13 @@ Placed apply(Form& form, const Analysis& before, const Plan& plan) {
         if (n == plan.vector) {
             const std::int64_t step = std::int64_t{plan.vectors} * plan.lanes;
             const Role inner = plan.vectors > 1 ? Role::Loop : Role::Vector;
-            Form::Halves halves;
-            if (plan.panel > 1) {
-                const Form::Halves trips = form.split(r, plan.panel * step, role, Role::Loop);
-                if (trips.outer != nullptr) blocks.push_back(trips.outer);
-                halves = form.split(trips.inner, step, Role::Serial, inner);
-                panel.push_back(halves.outer);
-                halves.outer = nullptr;
-            } else {
-                halves = lined < 0 ? form.split(r, step, role, inner)
-                                   : form.split_lined(r, step, role, inner, lined);
-            }
+            const Form::Halves halves = plan.panel  ? form.split(r, step, Role::Serial, inner)
+                                        : lined < 0 ? form.split(r, step, role, inner)
+                                                    : form.split_lined(r, step, role, inner, lined);
             outer_block = halves.outer;
-            if (halves.outer != nullptr && outer)
+            if (plan.panel && halves.outer != nullptr)
+                panel.push_back(halves.outer);
+            else if (halves.outer != nullptr && outer)
                 (plan.contraction ? blocks : parallel).push_back(halves.outer);
             else if (halves.outer != nullptr && result)
                 (plan.contraction ? within_blocks : within).push_back(halves.outer);
@@ -585,7 +579,7 @@ Placed apply(Form& form, const Analysis& before, const Plan& plan) {
             const Ref bound = form.bind(r, role);
             // What is copied for some of these ranges is there before the others begin.
             if (outer)
-                (plan.panel > 1 ? panels : parallel).push_back(bound);
+                (plan.panel ? panels : parallel).push_back(bound);
             else if (plan.contraction && result && is_batch(before, n))
                 batches.push_back(bound);
             else if (result)

@@ -34,9 +34,9 @@ struct Plan {
     /// the thread's scratch for each block of these ranges (all that it depends on, outside the
     /// reduction); the others run within.
     std::uint64_t staged_for = 0;
-    /// Where it is more than 1: a trip has so many tiles of the vector range, all of them copied
-    /// side by side before the rows' tiles, each of which goes through them.
-    std::int64_t panel = 1;
+    /// A trip has the whole vector range: copies of all of its tiles, through which each tile of
+    /// rows goes.
+    bool panel = false;
     /// If not -1: the other operand, which has these rows and takes long strides along the
     /// reduction, is copied there as well, for all rows of a trip.
     std::int64_t copied_rows = -1;

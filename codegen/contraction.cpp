@@ -147,7 +147,7 @@ private:
         plan.copied_rows = copied_rows;
         plan.unrolled.clear();
         plan.chunks = {};
-        plan.panel = 1;
+        plan.panel = false;
         if (tile.i > 1) plan.unrolled.push_back({tile.ri, tile.i});
         if (tile.j > 1) plan.unrolled.push_back({tile.rj, tile.j});
         plan.contraction = !plan.unrolled.empty();
@@ -345,8 +345,9 @@ private:
             if (range < 0) return;
             const std::int64_t n = t.*side * std::int64_t{unit}, rest = size % n;
             if (rest == 0) return;
+            // In passes over rows that is more code than it saves time.
             Tile last = t;
-            last.*side = static_cast<int>((rest + unit - 1) / unit);
+            if (!has(r_.closed, range)) last.*side = static_cast<int>((rest + unit - 1) / unit);
             const double cycles =
                 static_cast<double>(size / n) * whole + step_cycles(v, last, staged, copied);
             cost *=
@@ -504,10 +505,9 @@ private:
         }
         if (a_.volume(a_.outer & ~s.scope) < kStageRows) return;
         if (s.panel && tile.ri >= 0 && plan.copied_rows < 0) {
-            plan.panel = static_cast<std::int64_t>(
-                std::ceil(static_cast<double>(a_.size(plan.vector)) / width));
+            plan.panel = true;
             blocks = a_.volume(s.scope & ~bit(plan.vector));
-            width *= static_cast<double>(plan.panel);
+            width *= std::ceil(static_cast<double>(a_.size(plan.vector)) / width);
         }
         // Where the operand has too few blocks to keep threads busy, others of the result's ranges
         // run in parallel too, each with a copy of its own.
@@ -543,7 +543,7 @@ private:
             }
         }
         if (blocks < kStageBlocks && cost > kSmallWork) {
-            plan.panel = 1;
+            plan.panel = false;
             return;
         }
         cost += a_.volume(s.steps | s.scope) * (blocks * width / a_.volume(s.scope)) * s.copy;

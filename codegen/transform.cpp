@@ -138,9 +138,12 @@ Form::Halves Form::split_from(Ref head, Ref r, std::int64_t n, Role outer_role, 
                           ? a.index((size->arg(0) + before + n - 1) / n)
                           : fold(a, Op::IDiv, fold(a, Op::Add, size, a.index(n - 1)), a.index(n));
     const bool single = constant && trips->arg(0) == 1;
+    // Of a ragged range's parts, the last outer one has its last trip.
     const Ref outer =
-        single ? nullptr : range_node(a, take(numbers.outer), trips, outer_role, ragged);
-    const Ref inner = range_node(a, take(numbers.inner), a.index(n), inner_role, false);
+        single ? nullptr
+               : range_node(a, take(numbers.outer), trips, outer_role, ragged || is_ragged(r));
+    const Ref inner =
+        range_node(a, take(numbers.inner), a.index(n), inner_role, single && is_ragged(r));
     const Ref outer_index = single ? a.index(0) : outer;
     Ref position = fold(a, Op::Add, fold(a, Op::Mul, outer_index, a.index(n)), inner);
     if (head != nullptr) position = fold(a, Op::Sub, position, head);

@@ -385,11 +385,13 @@ private:
             // What is changed before its use: an op, and one more to broadcast it.
             const bool as_copied = staged != nullptr && staged->load == l && !staged->across;
             if (is_made(m) && !as_copied) changed += copies;
-            const double touched =
-                copies * (t.i > 1 ? line_share(m, t.ri) : 1) * (t.j > 1 ? line_share(m, t.rj) : 1);
+            // The lines of rows that are copied are far apart until the next tile.
+            const bool near = copied != nullptr && copied->load == l;
+            double touched = copies;
+            if (!near && t.i > 1) touched *= line_share(m, t.ri);
+            if (!near && t.j > 1) touched *= line_share(m, t.rj);
             const bool panel = staged != nullptr && staged->load == l && staged->panel;
             lines += panel ? touched * kPanelLoad : touched;
-            const bool near = copied != nullptr && copied->load == l;
             if (!along && !near && !in_a_row(m)) missed += touched;
             if (along) {
                 widest = std::max(widest, copies);

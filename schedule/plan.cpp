@@ -12,6 +12,8 @@ using ir::Ref;
 
 namespace {
 
+constexpr std::size_t kMostParts = 64;  // that are looked through
+
 // Always written, by a kernel that does nothing else.
 bool is_row_by_row(Op op) { return op == Op::Scan || op == Op::Sort; }
 
@@ -143,7 +145,53 @@ bool Plan::stays_inline(Id n) {
     }
     if (groups.size() == 1 || ir::is_movement(graph_.op(n)) || graph_.op(n) == Op::Detach)
         return true;
-    return !is_reduction(graph_.op(n)) && !profile_[n].heavy && !pays_to_store(n, evaluated);
+    if (is_reduction(graph_.op(n))) return false;
+    return profile_[n].heavy ? is_made_of_shared(n) && !pays_to_read_back(n, evaluated)
+                             : !pays_to_store(n, evaluated);
+}
+
+// Whether n is made of nothing but values over reductions that are used elsewhere as well: these
+// have to be in memory, n need not be.
+bool Plan::is_made_of_shared(Id n) const {
+    const auto is_part = [&](Id source) {
+        return graph_.numel(source) == graph_.numel(n) && profile_[source].bytes >= 1;
+    };
+    std::vector<std::pair<Id, std::uint32_t>> parts{{n, 0}};  // and their uses by one another
+    const auto find = [&](Id part) {
+        return std::ranges::find(parts, part, &std::pair<Id, std::uint32_t>::first);
+    };
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+        if (parts.size() > kMostParts) return false;
+        if (is_reduction(graph_.op(parts[i].first))) continue;
+        for (Id source : graph_.src(parts[i].first)) {
+            if (!is_part(source)) continue;
+            if (const auto known = find(source); known != parts.end())
+                ++known->second;
+            else
+                parts.emplace_back(source, 1);
+        }
+    }
+    std::vector<Id> stack{n};
+    std::vector<Id> seen;
+    while (!stack.empty()) {
+        const Id at = stack.back();
+        stack.pop_back();
+        if (at != n && profile_[at].heavy && users_[at] > find(at)->second) continue;
+        if (!profile_[at].heavy || is_reduction(graph_.op(at))) return false;
+        for (Id source : graph_.src(at))
+            if (is_part(source) && std::ranges::find(seen, source) == seen.end()) {
+                seen.push_back(source);
+                stack.push_back(source);
+            }
+    }
+    return true;
+}
+
+// Its parts are there: what is left is to compute it once more, or to write and read it.
+bool Plan::pays_to_read_back(Id n, double evaluated) const {
+    const double numel = static_cast<double>(graph_.numel(n));
+    const double size = static_cast<double>(size_of(graph_.dtype(n)));
+    return (evaluated - numel) * profile_[n].flops * cost::kFlop > (numel + evaluated) * size;
 }
 
 Id Plan::cut_from(Id n) const {

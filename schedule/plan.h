@@ -69,6 +69,8 @@ private:
     void place(Id n);
     bool stays_inline(Id n);
     bool pays_to_store(Id n, double evaluated) const;
+    bool is_made_of_shared(Id n) const;
+    bool pays_to_read_back(Id n, double evaluated) const;
     /// The sum of which n, whatever uses it, is a part, and nobody needs more; kNone if there is
     /// none.
     Id cut_from(Id n) const;

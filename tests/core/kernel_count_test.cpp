@@ -1,6 +1,7 @@
 // How many kernels known expressions are, counted by what the CPU ran.
 
 #include <algorithm>
+#include <functional>
 
 #include "support.h"
 
@@ -99,6 +100,24 @@ TEST_CASE("a linear layer with bias and gelu is one kernel") {
         CAPTURE(rows);
         CHECK(kernels(gelu_of_linear(data({rows, 96}), data({96, 80}), data({80}))) == 1);
         CHECK(kernels(gelu_of_linear(data({rows, 784}), data({512, 784}).mT(), data({512}))) == 1);
+    }
+}
+
+TEST_CASE("of what a gradient needs of an activation the sum below it alone is written") {
+    const DeviceGuard guard{Device("CPU")};
+    const Tensor x = data({256, 64}), weight = data({64, 192}), bias = data({192}),
+                 out = data({192, 64});
+    using Activation = std::function<Tensor(const Tensor&)>;
+    for (const Activation& activation :
+         {Activation([](const Tensor& t) { return gelu(t, Gelu::Tanh); }),
+          Activation([](const Tensor& t) { return gelu(t); }),
+          Activation([](const Tensor& t) { return silu(t); })}) {
+        const Tensor hidden = activation(matmul(x, weight) + bias);
+        const Tensor loss = sum(matmul(hidden, out) * 0.5);
+        std::vector<Tensor> slopes = gradient(loss, {weight, bias, out});
+        reset_stats();
+        realize(slopes[0], slopes[1], slopes[2]);
+        for (const std::string& name : stats().kernel_names) CHECK_FALSE(name.starts_with("e_"));
     }
 }
 

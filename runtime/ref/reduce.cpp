@@ -216,12 +216,25 @@ Value Scan(ir::Ref node, Sources src) {
                 for (std::int64_t i = 0; i < lines.inner; ++i) {
                     Carry<E> carry = identity<E, K>();
                     [[maybe_unused]] Terms<E> terms;
+                    // What has vanished or overflowed stays so along the line. Products as a device
+                    // makes them say what that does to all of their places together.
+                    [[maybe_unused]] bool as_device = false;
+                    [[maybe_unused]] Carry<E> narrow = carry;
+                    if constexpr (is_float_element<E> && K == ir::ReduceKind::Mul)
+                        as_device =
+                            noise != nullptr &&
+                            noise->choice(static_cast<std::uint64_t>(o * lines.inner + i)) % 2 == 0;
                     for (std::int64_t j = 0; j < lines.size; ++j) {
                         const std::int64_t at = (o * lines.size + j) * lines.inner + i;
                         carry = combine<K>(carry, static_cast<Carry<E>>(load(x[at])));
                         to[at] = round_carry<E>(carry);
                         if constexpr (is_float_element<E>) {
                             if (noise == nullptr) continue;
+                            if (as_device) {
+                                narrow = static_cast<Machine<E>>(narrow * load(x[at]));
+                                to[at] = round_carry<E>(narrow);
+                                continue;
+                            }
                             terms.add(load(x[at]));
                             to[at] = round_carry<E>(
                                 blur_carry<E, K>(*noise, carry, terms, at, false, /*serial=*/true));

@@ -195,6 +195,23 @@ TEST_CASE("noise is at times zero where a product vanishes on the way") {
     CHECK_FALSE(ever_zero({1e-10, 1e10, 1e10, 1e10}));
 }
 
+TEST_CASE("noise of a running product is at times what a device makes, zero once it has vanished") {
+    // Factors below one alone would have vanished by the third.
+    std::vector<double> x{0x1p-100, 0x1p100, 0x1p-100, 0x1p-100};
+    x.insert(x.end(), 40, 1024);
+    std::string vanished = " 1 7.8886090522101181e-31";
+    for (int i = 0; i < 41; ++i) vanished += " 0";
+    bool all = false, none = false;
+    for (std::uint64_t seed = 0; seed < 20; ++seed) {
+        const std::string products = noisy(ir::scan(ReduceKind::Mul, vec(f32, x), 0), seed);
+        CAPTURE(products);
+        all = all || products.ends_with(vanished);
+        none = none || !products.ends_with(" 0");
+    }
+    CHECK(all);
+    CHECK(none);
+}
+
 TEST_CASE("the same seed gives the same noise, another seed another") {
     const ir::UOp x = ir::unary(Op::Exp, vec(f64, {1, 2, 3}));
     CHECK(noisy(x, 7) == noisy(x, 7));

@@ -534,10 +534,17 @@ void Emitter::scratch_is_filled(std::span<const Ref> stores) {
             return read.first < last && first < read.second;
         });
     };
+    forget(
+        [&](Ref n) { return n->is(Op::Load) && n->src(0)->arg(0) == kThreadSlot && refilled(n); });
+    scratch_depth_ = levels_.size() - 1;
+    push(Inst{Code::Barrier}, scratch_depth_);
+}
+
+void Emitter::forget(const std::function<bool(Ref)>& is_stale) {
     for (Level& level : levels_) {
         RefMap<char> stale;
         for (Ref n : ir::toposort(level.made))
-            if ((n->is(Op::Load) && n->src(0)->arg(0) == kThreadSlot && refilled(n)) ||
+            if (is_stale(n) ||
                 std::ranges::any_of(n->src(), [&](Ref s) { return stale.contains(s); }))
                 stale[n] = 1;
         std::erase_if(level.made, [&](Ref n) {
@@ -545,8 +552,6 @@ void Emitter::scratch_is_filled(std::span<const Ref> stores) {
             return stale.contains(n);
         });
     }
-    scratch_depth_ = levels_.size() - 1;
-    push(Inst{Code::Barrier}, scratch_depth_);
 }
 
 void Emitter::scratch_is_free() { push(Inst{Code::Barrier}, levels_.size() - 1); }

@@ -2,6 +2,7 @@
 // Puts instructions where they belong while loops are open: each value goes to the outermost loop
 // it depends on.
 
+#include <functional>
 #include <initializer_list>
 #include <map>
 #include <memory>
@@ -75,6 +76,8 @@ public:
     void scratch_is_filled(std::span<const Ref> stores);
     /// What was in the thread's scratch before has been read.
     void scratch_is_free();
+    /// Neither these nodes nor what was made of them is known any more.
+    void forget(const std::function<bool(Ref)>& is_stale);
     /// Makes what `store` will write, so that nothing is read after other stores have been made.
     void prepare(Ref store);
     /// Finds loads below `roots` of as many neighbours as a vector has lanes, whose lanes lie

@@ -891,6 +891,8 @@ private:
     void finalize(Reduction& r) {
         if (r.node->is(Op::Order)) {
             emit_order(emit_, layout_of(r.node));
+            // Trips that are code of their own sort other rows in this place.
+            emit_.forget([&](Ref n) { return n->is(Op::Order) && share_place(n, r.node); });
             return emit_.define_here(r.node);
         }
         std::vector<Tuple> parts;

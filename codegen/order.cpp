@@ -166,6 +166,10 @@ OrderLayout layout_of(Ref order) {
     return l;
 }
 
+bool share_place(Ref a, Ref b) {
+    return a->arg(kSlot) == b->arg(kSlot) && a->arg(kOffset) == b->arg(kOffset);
+}
+
 std::vector<Ref> store_record(Arena& a, const OrderLayout& l, Ref key, Ref position) {
     const auto store = [&](DType dtype, std::int64_t offset, Ref value) {
         return ir::store(a, ir::param(a, dtype, l.slot), element(a, l, dtype, offset, position),

@@ -43,6 +43,8 @@ bool has_order(Ref sink);
 
 /// Of an Order that has its place.
 OrderLayout layout_of(Ref order);
+/// Whether two of them have the same place, as one has that is sorted anew for other trips.
+bool share_place(Ref a, Ref b);
 
 /// The stores that keep one key (a vector of them, where the position has lanes).
 std::vector<Ref> store_record(Arena& arena, const OrderLayout& layout, Ref key, Ref position);

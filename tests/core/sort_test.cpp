@@ -1,6 +1,8 @@
 #include <algorithm>
 #include <numeric>
 
+#include <sinter/testing.h>
+
 #include "support.h"
 
 using namespace sinter;
@@ -269,4 +271,13 @@ TEST_CASE("k and axes that are not there are refused") {
     CHECK_THROWS_AS(sort(x, 2), ShapeError);
     CHECK_THROWS_AS(median(zeros({0})), ValueError);
     CHECK_THROWS_AS(median(zeros({2, 0}), 1), ValueError);
+}
+
+TEST_CASE("a row that is sorted once more where masks change is sorted in the same place") {
+    // Rows of padding, one of memory, rows of padding: one after the other in one trip.
+    const DeviceGuard cpu{Device("CPU")};
+    const PinnedSchedule pin("r_5_2_4_sort", "part 0: bind r0 to serial");
+    const Tensor x = Tensor(std::vector<double>{1, 0, 3, 2}, {1, 4});
+    const Tensor padded = pad(x, {0, 0, 1, 3}, PadMode::Constant, 2.0);
+    expect(kthvalue(padded, 2, 1).indices, {1, 0, 1, 1, 1});
 }

@@ -522,7 +522,7 @@ bool columns_stay_near(const Analysis& a, std::int64_t vector) {
 }  // namespace
 
 Placed apply(Form& form, const Analysis& before, const Plan& plan) {
-    std::vector<Ref> parallel, blocks, tiles, batches, within_blocks, within, panels, panel;
+    std::vector<Ref> parallel, blocks, tiles, batches, within_blocks, within;
     // Of a tile of dot products, the blocks of the longer operand run outermost: it is gone through
     // once.
     const bool dots = plan.contraction && has(before.closed, plan.vector);
@@ -545,11 +545,9 @@ Placed apply(Form& form, const Analysis& before, const Plan& plan) {
                                         : lined < 0 ? form.split(r, step, role, inner)
                                                     : form.split_lined(r, step, role, inner, lined);
             outer_block = halves.outer;
-            if (plan.panel && halves.outer != nullptr)
-                panel.push_back(halves.outer);
-            else if (halves.outer != nullptr && outer)
+            if (halves.outer != nullptr && outer && !plan.panel)
                 (plan.contraction ? blocks : parallel).push_back(halves.outer);
-            else if (halves.outer != nullptr && result)
+            else if (halves.outer != nullptr && result && !plan.panel)
                 (plan.contraction ? within_blocks : within).push_back(halves.outer);
             if (plan.vectors > 1) {
                 const Form::Halves parts =
@@ -579,7 +577,7 @@ Placed apply(Form& form, const Analysis& before, const Plan& plan) {
             const Ref bound = form.bind(r, role);
             // What is copied for some of these ranges is there before the others begin.
             if (outer)
-                (plan.panel ? panels : parallel).push_back(bound);
+                parallel.push_back(bound);
             else if (plan.contraction && result && is_batch(before, n))
                 batches.push_back(bound);
             else if (result)
@@ -587,8 +585,9 @@ Placed apply(Form& form, const Analysis& before, const Plan& plan) {
         }
     }
     Placed result;
-    if (plan.staged_for != 0)
-        stage(form, panel.empty() ? nullptr : panel[0], lane, vectors, plan.squares);
+    const Ref tile_of_panel = plan.panel ? outer_block : nullptr;
+    if (tile_of_panel != nullptr) within.push_back(tile_of_panel);  // innermost
+    if (plan.staged_for != 0) stage(form, tile_of_panel, lane, vectors, plan.squares);
     if (plan.staged_for != 0 && plan.contraction && plan.vectors > 1 && copied == nullptr)
         stage_rows(form, lane);
     if (copied != nullptr) along_lanes(form, copied, lane);
@@ -610,15 +609,13 @@ Placed apply(Form& form, const Analysis& before, const Plan& plan) {
     std::uint64_t there = 0;
     for (Ref n : ir::toposort(std::span(&sink, 1)))
         if (n->is(Op::Range)) there |= range_bit(n);
-    for (std::vector<Ref>* some :
-         {&parallel, &blocks, &tiles, &batches, &within, &within_blocks, &panels, &panel})
+    for (std::vector<Ref>* some : {&parallel, &blocks, &tiles, &batches, &within, &within_blocks})
         std::erase_if(*some, [&](Ref r) { return (there & range_bit(r)) == 0; });
 
     std::ranges::stable_sort(tiles, std::ranges::greater(),
                              [](Ref r) { return r->src(0)->arg(0); });
     parallel.insert(parallel.end(), tiles.begin(), tiles.end());
-    result.parallel = panels;
-    result.parallel.insert(result.parallel.end(), blocks.begin(), blocks.end());
+    result.parallel = blocks;
     const bool rows_first = plan.contraction && !dots && plan.staged_for == 0 &&
                             copied == nullptr && columns_stay_near(before, plan.vector);
     result.parallel.insert(rows_first ? result.parallel.begin() : result.parallel.end(),
@@ -640,7 +637,6 @@ Placed apply(Form& form, const Analysis& before, const Plan& plan) {
     if (plan.staged_for != 0 || plan.trips) {
         within.insert(within.begin(), within_blocks.begin(), within_blocks.end());
         within.insert(within.begin(), batches.begin(), batches.end());
-        within.insert(within.end(), panel.begin(), panel.end());
         for (Ref r : within) result.order.push_back(r->arg(0));
     }
     order_serial(form, result);

@@ -506,8 +506,8 @@ private:
             return;
         }
         if (a_.volume(a_.outer & ~s.scope) < kStageRows) return;
-        if (s.panel && tile.ri >= 0 && plan.copied_rows < 0) {
-            plan.panel = true;
+        const bool panel = s.panel && tile.ri >= 0 && plan.copied_rows < 0;
+        if (panel) {
             blocks = a_.volume(s.scope & ~bit(plan.vector));
             width *= std::ceil(static_cast<double>(a_.size(plan.vector)) / width);
         }
@@ -544,12 +544,10 @@ private:
                 blocks *= most;
             }
         }
-        if (blocks < kStageBlocks && cost > kSmallWork) {
-            plan.panel = false;
-            return;
-        }
+        if (blocks < kStageBlocks && cost > kSmallWork) return;
         cost += a_.volume(s.steps | s.scope) * (blocks * width / a_.volume(s.scope)) * s.copy;
         plan.staged_for = scope;
+        plan.panel = panel;
         plan.squares = s.across;
         plan.chunks = chunks;
         if (chunk > 0) plan.unrolled.front().chunk = chunk;

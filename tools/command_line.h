@@ -2,7 +2,6 @@
 // How the binaries read their command lines: CLI11, compiled once for all of them.
 
 #include <cstdint>
-#include <limits>
 #include <memory>
 #include <optional>
 #include <string>

@@ -5,8 +5,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <cstdlib>
-#include <cstring>
 #include <iostream>
 #include <map>
 #include <optional>
@@ -30,16 +28,6 @@ struct Options {
     Judge judge;
     bool shrink = true;
 };
-
-const std::string& known_op(const std::string& name) {
-    if (std::ranges::find(rows(), name, &Row::name) == rows().end())
-        throw sn::ValueError("--break takes an op of --list, got \"" + name + "\"");
-    return name;
-}
-
-void list() {
-    for (const Row& row : rows()) std::cout << row.name << "\n";
-}
 
 std::uint64_t seed_of(std::uint64_t seed, std::uint64_t number) {
     return Random(seed * 0x9E3779B97F4A7C15u + number).next();
@@ -170,7 +158,7 @@ int run(const Options& options) {
 
 int main(int argc, char** argv) {
     Options options;
-    std::string device = "CPU", broken;
+    std::string& broken = options.judge.broken_row;
     bool keep = false, names = false;
     sinter::tool::CommandLine line(
         "Runs random tensor programs on a device and on REF, and compares.");
@@ -178,19 +166,20 @@ int main(int argc, char** argv) {
     line.option("--seed", options.seed, "which programs (the time)");
     line.option("--program", options.program, "the N-th program of the seed alone, printed first");
     line.option("--programs", options.programs, "at most so many programs");
-    line.option("--device", device, "the device to check");
+    line.option("--device", options.judge.device, "the device to check");
     line.option("--break", broken, "falsifies the results of one op, to see the fuzzer find it");
     line.flag("--no-shrink", keep, "prints a failing program as it is");
     line.flag("--list", names, "names of the ops that programs are made of");
     if (const auto status = line.read(argc, argv)) return *status;
     return sinter::tool::guarded("sinter-fuzz", [&] {
         if (names) {
-            list();
+            for (const Row& row : rows()) std::cout << row.name << "\n";
             return 0;
         }
         options.shrink = !keep;
-        options.judge.device = sn::Device(device).name();
-        if (!broken.empty()) options.judge.broken_row = known_op(broken);
+        options.judge.device = sn::Device(options.judge.device).name();
+        if (!broken.empty() && std::ranges::find(rows(), broken, &Row::name) == rows().end())
+            throw sn::ValueError("--break takes an op of --list, got \"" + broken + "\"");
         return run(options);
     });
 }

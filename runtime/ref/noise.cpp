@@ -20,7 +20,9 @@ Noise::~Noise() { active_noise = outer_; }
 Noise* Noise::active() { return active_noise; }
 
 double Noise::draw(std::uint64_t element) const {
-    const std::uint64_t bits = mix(mix(seed_ + node_ * ir::kMixStep) + element);
+    const bool same_throughout = (seed_ >> 1 & 3) == 0;
+    const std::uint64_t bits =
+        mix(mix(seed_ + node_ * ir::kMixStep) + (same_throughout ? 0 : element));
     const double magnitude = 0.5 + 0x1p-54 * static_cast<double>(bits >> 11);
     return (bits & 1) != 0 ? magnitude : -magnitude;
 }

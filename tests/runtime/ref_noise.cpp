@@ -105,6 +105,23 @@ TEST_CASE("noise of a function takes every neighbouring number") {
     CHECK(std::unique(seen.begin(), seen.end()) - seen.begin() >= 7);
 }
 
+TEST_CASE("noise moves the largest of many equal numbers to either side") {
+    const std::vector<double> ones(64, 1);
+    const auto largest = [](const ir::UOp& x) { return ir::reduce(ReduceKind::Max, x, Ints{0}); };
+    const auto value = [&](const ir::UOp& x, std::uint64_t seed) {
+        return std::stod(noisy(largest(x), seed));
+    };
+    const ir::UOp x = ir::unary(Op::Exp, vec(f32, ones));
+    const double exact = std::exp(1.0);
+    bool below = false, above = false;
+    for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+        below = below || value(x, seed) < exact - 0x1p-23;
+        above = above || value(x, seed) > exact + 0x1p-23;
+    }
+    CHECK(below);
+    CHECK(above);
+}
+
 TEST_CASE("noise draws the sign of a NaN that its bits show") {
     const ir::UOp bits = ir::bitcast(vec(f32, {kNaN, 1, -1}), i32),
                   negative = ir::binary(Op::Lt, bits, ir::constant_int(i32, 0, bits->shape()));

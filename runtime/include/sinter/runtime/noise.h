@@ -35,7 +35,9 @@ public:
     /// Of results that are open altogether, because it depends on the order whether something
     /// overflows: which of four to take, for half of the seeds the same throughout.
     int choice(std::uint64_t element) const;
-    /// ±[1/2, 1), the same for the same seed, node and element.
+    /// ±[1/2, 1), the same for the same seed, node and element; for a quarter of the seeds for all
+    /// of a node's elements, since of equal ones a device makes equal results: the largest of many
+    /// that are drawn one by one has always the same error.
     double draw(std::uint64_t element) const;
 
 private:

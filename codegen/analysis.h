@@ -48,6 +48,7 @@ struct Analysis {
     std::uint64_t closed = 0;    ///< ranges that reductions run over
     std::uint64_t ordered = 0;   ///< ranges that must be walked in order, by one thread
     std::uint64_t scanned = 0;   ///< of these, those along which nothing but sums and extremes run
+    std::uint64_t renewed = 0;   ///< ranges in each of whose steps scratch is filled anew
     std::uint64_t eligible = 0;  ///< ranges of all stores that may run in any order, in parallel
     std::uint64_t outer = 0;     ///< those that every reduction has too: nothing is computed twice
     double value_work = 0;       ///< value ops run, all ranges

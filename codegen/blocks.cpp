@@ -455,13 +455,24 @@ std::optional<BlockSizes> choose_blocks(const Form& form, BlockWish wish,
     return chosen;
 }
 
+void append_parts(Step& step, std::span<const BlockPart> parts) {
+    step.operands.push_back(static_cast<std::int64_t>(parts.size()));
+    for (const BlockPart& p : parts) step.operands.insert(step.operands.end(), {p.range, p.size});
+}
+
+std::vector<BlockPart> take_parts(std::span<const std::int64_t>& operands) {
+    std::vector<BlockPart> parts;
+    const auto count = static_cast<std::size_t>(operands[0]);
+    for (std::size_t i = 0; i < count; ++i)
+        parts.push_back({operands[1 + 2 * i], operands[2 + 2 * i]});
+    operands = operands.subspan(1 + 2 * count);
+    return parts;
+}
+
 Step step_of(const BlockSizes& sizes) {
     Step step{StepKind::Blocks, {}};
-    for (const std::vector<BlockPart>* parts : {&sizes.trips, &sizes.blocks}) {
-        step.operands.push_back(static_cast<std::int64_t>(parts->size()));
-        for (const BlockPart& p : *parts)
-            step.operands.insert(step.operands.end(), {p.range, p.size});
-    }
+    append_parts(step, sizes.trips);
+    append_parts(step, sizes.blocks);
     step.operands.push_back(sizes.columns);
     return step;
 }
@@ -469,14 +480,19 @@ Step step_of(const BlockSizes& sizes) {
 BlockSizes sizes_of(const Step& step) {
     BlockSizes sizes;
     std::span<const std::int64_t> rest = step.operands;
-    for (std::vector<BlockPart>* parts : {&sizes.trips, &sizes.blocks}) {
-        const auto count = static_cast<std::size_t>(rest[0]);
-        for (std::size_t i = 0; i < count; ++i)
-            parts->push_back({rest[1 + 2 * i], rest[2 + 2 * i]});
-        rest = rest.subspan(1 + 2 * count);
-    }
+    sizes.trips = take_parts(rest);
+    sizes.blocks = take_parts(rest);
     sizes.columns = rest[0];
     return sizes;
+}
+
+Ref add_to_block_sum(Arena& a, std::span<const Ref> blocks, Ref memory, Ref index, Ref block_sum) {
+    Ref first = a.truth(true);
+    for (Ref r : blocks) first = fold(a, Op::And, first, fold(a, Op::Lt, r, a.index(1)));
+    const DType type = block_sum->dtype();
+    const Ref choice[] = {first, a.constant_bits(type, 0),
+                          ir::load(a, memory, index, a.truth(true), 0)};
+    return a.add(a.make(Op::Where, type, choice), block_sum);
 }
 
 BlockCut cut_sum(Form& form, const BlockSizes& sizes) {
@@ -554,11 +570,8 @@ BlockCut cut_sum(Form& form, const BlockSizes& sizes) {
                               : a.make(Op::Reduce, reduce->dtype(), values, reduce->args());
     const Ref memory = ir::param(a, reduce->dtype(), kNearSum), whole = a.truth(true);
     const Ref sums = ir::load(a, memory, index, whole, 0);
-    Ref first = whole;
-    for (Ref r : cut.blocks) first = fold(a, Op::And, first, fold(a, Op::Lt, r, a.index(1)));
-    const Ref choice[] = {first, a.constant_bits(reduce->dtype(), 0), sums};
-    const Ref so_far = a.make(Op::Where, reduce->dtype(), choice);
-    const Ref store = ir::store(a, memory, index, a.add(so_far, block_sum), whole);
+    const Ref store = ir::store(a, memory, index,
+                                add_to_block_sum(a, cut.blocks, memory, index, block_sum), whole);
     cut.accumulate = a.make(Op::Sink, DType::None, {store});
     cut.finish = rebuild(form.sink(), [&](Ref n, std::span<const Ref> src) {
         return n == reduce ? sums : make_folded(a, n, src);

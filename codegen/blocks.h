@@ -33,6 +33,10 @@ struct BlockPart {
 /// Trips that such parts make, the last of a range perhaps with less.
 std::int64_t trips_of(const Analysis& a, std::span<const BlockPart> parts);
 
+/// Parts as the operands of a step; taking them leaves those that follow.
+void append_parts(Step& step, std::span<const BlockPart> parts);
+std::vector<BlockPart> take_parts(std::span<const std::int64_t>& operands);
+
 struct BlockSizes {
     std::vector<BlockPart> trips;   ///< ranges of the result; those that are not named are whole
     std::vector<BlockPart> blocks;  ///< ranges of the sum, likewise
@@ -56,6 +60,10 @@ std::optional<BlockSizes> choose_blocks(const Form& form, BlockWish wish, std::i
 
 /// Throws ValueError where there is no such sum, or its parts do not fit a thread's scratch.
 BlockCut cut_sum(Form& form, const BlockSizes& sizes);
+
+/// The sum of a block's steps and of those before it, which memory has at this index: nothing for
+/// the first block.
+Ref add_to_block_sum(Arena& a, std::span<const Ref> blocks, Ref memory, Ref index, Ref block_sum);
 
 /// A kernel whose sum is computed in chunks of its steps, and a kernel that adds those up and does
 /// the rest. The chunks pass through the launch's scratch.

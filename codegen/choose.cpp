@@ -88,8 +88,8 @@ void choose_rows(const Analysis& a, Plan& plan) {
         const std::int64_t across = std::abs(m.stride[plan.vector]);
         if (m.general != 0 || across < kFarApart) continue;
         for (std::int64_t n : a.numbers) {
-            if (n == plan.vector || m.stride[n] != 1 || !has(a.outer & ~trips_mask(plan), n) ||
-                a.size(n) < plan.lanes)
+            if (n == plan.vector || m.stride[n] != 1 ||
+                !has(a.outer & ~a.renewed & ~trips_mask(plan), n) || a.size(n) < plan.lanes)
                 continue;
             if (!a.range[n]->src(0)->is(Op::Const)) continue;
             plan.unrolled.push_back({n, plan.lanes});
@@ -128,7 +128,8 @@ std::uint64_t trips_mask(const Plan& plan) {
 }
 
 bool may_be_vector(const Analysis& a, std::int64_t v, int lanes) {
-    if (a.size(v) < 2 || (has(a.ordered, v) && !scans_in_vectors(a, v, lanes))) return false;
+    if (a.size(v) < 2 || has(a.renewed, v)) return false;
+    if (has(a.ordered, v) && !scans_in_vectors(a, v, lanes)) return false;
     // Each row is sorted by itself, one after the other.
     for (const Reducing& r : a.reductions)
         if (r.node->is(Op::Order) && has(r.scope, v)) return false;

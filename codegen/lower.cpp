@@ -286,6 +286,14 @@ struct TripStep {
     std::optional<TileProduct> product = {};  // runs after it, before the next
 };
 
+// The step runs for each of the blocks in turn.
+void add_turns(TripStep& step, std::span<const Ref> blocks) {
+    for (Ref r : blocks) {
+        step.trips.push_back(r);
+        step.repeats *= r->src(0)->arg(0);
+    }
+}
+
 // Steps that follow one another in each trip, handing values on in near memory: one phase. The
 // first `in_turn` do so for each of their own trips.
 using LimitSteps = std::function<void(std::vector<TripStep>&, std::span<const Ref> transformed)>;
@@ -357,10 +365,7 @@ void lower_blocks(Lowering& l, Form& form, const BlockSizes& sizes) {
     const BlockCut cut = cut_sum(form, sizes);
     std::vector<TripStep> steps{{cut.accumulate, cut.trips}, {cut.finish, cut.trips}};
     steps[0].copies = true;
-    for (Ref r : cut.blocks) {
-        steps[0].trips.push_back(r);
-        steps[0].repeats *= r->src(0)->arg(0);
-    }
+    add_turns(steps[0], cut.blocks);
     lower_steps(l, form, std::move(steps), cut.near_bytes, {});
 }
 
@@ -368,11 +373,7 @@ void lower_blocks(Lowering& l, Form& form, const BlockSizes& sizes) {
 void lower_tiles(Lowering& l, Form& form, const BlockSizes& sizes) {
     const TileCut cut = cut_into_tiles(form, sizes, l.target);
     std::vector<TripStep> steps{{cut.rows, cut.trips}, {cut.columns, cut.trips}};
-    for (TripStep& step : steps)
-        for (Ref r : cut.blocks) {
-            step.trips.push_back(r);
-            step.repeats *= r->src(0)->arg(0);
-        }
+    for (TripStep& step : steps) add_turns(step, cut.blocks);
     steps.back().product = cut.product;
     steps.push_back({cut.finish, cut.trips});
     lower_steps(l, form, std::move(steps), cut.near_bytes, {}, 2);
@@ -381,15 +382,21 @@ void lower_tiles(Lowering& l, Form& form, const BlockSizes& sizes) {
 // A convolution in fewer products.
 void lower_winograd(Lowering& l, Form& form, const WinogradSizes& sizes) {
     const WinogradCut cut = cut_convolution(form, sizes);
-    for (Ref sink : cut.phases) {
-        Part part = schedule_part(l, Form(form.arena(), sink));
+    for (const WinogradCut::Phase& phase : cut.phases) {
+        Form own(form.arena(), phase.sink);
+        own.reserve(cut.near_bytes, phase.trips);
+        Part part = schedule_part(l, std::move(own), phase.trips);
         l.program.phases.push_back(
             add_function(l, part, l.name + "_" + std::to_string(l.functions.size())));
     }
     l.program.shared_bytes = std::max(l.program.shared_bytes, cut.shared_bytes);
     std::vector<TripStep> steps;
+    for (Ref sink : cut.block_steps) {
+        steps.push_back({sink, cut.trips});
+        add_turns(steps.back(), cut.blocks);
+    }
     for (Ref sink : cut.steps) steps.push_back({sink, cut.trips});
-    lower_steps(l, form, std::move(steps), cut.near_bytes, {});
+    lower_steps(l, form, std::move(steps), cut.near_bytes, {}, cut.block_steps.size());
 }
 
 void lower_as_cut(Lowering& l, Form& form, const std::optional<Triangle>& triangle,
@@ -425,26 +432,30 @@ std::vector<Step> choose_cuts(const Lowering& l, const Form& form) {
     std::vector<Step> cuts;
     const std::int64_t blocks = ir::env::number("BLOCKS");
     if (l.plain || l.gpu() || blocks == 0 || has_near_memory(form.sink())) return cuts;
+    // The whole kernel, or chunks of its sum.
+    const auto cut_further = [&](const std::optional<BlockPart>& chunk, const auto& choose) {
+        if (!chunk) return choose(form);
+        cuts.push_back({StepKind::Sums, {chunk->range, chunk->size}});
+        Form whole = form;  // with the numbers that are taken
+        return choose(Form(form.arena(), cut_into_sums(whole, *chunk).parts));
+    };
+    const std::int64_t cache_bytes = l.target.cache_bytes;
     if (const std::int64_t winograd = ir::env::number("WINOGRAD"); winograd != 0) {
         const WinogradWish wish =
             winograd == 2 ? WinogradWish::WherePossible : WinogradWish::WhereItPays;
-        if (const std::optional<WinogradSizes> sizes =
-                choose_winograd(form, wish, l.target.cache_bytes))
-            return {step_of(*sizes)};
+        cut_further(choose_winograd_chunks(form, wish, cache_bytes), [&](const Form& sum) {
+            if (const std::optional<WinogradSizes> sizes = choose_winograd(sum, wish, cache_bytes))
+                cuts.push_back(step_of(*sizes));
+            else
+                cuts.clear();
+        });
+        if (!cuts.empty()) return cuts;
     }
-    const auto append_blocks = [&](const Form& sum) {
+    cut_further(choose_chunks(form, blocks == 2, cache_bytes), [&](const Form& sum) {
         const BlockWish wish = blocks == 2 ? BlockWish::Tiny : BlockWish::WhereItPays;
-        if (const std::optional<BlockSizes> sizes = choose_blocks(sum, wish, l.target.cache_bytes))
+        if (const std::optional<BlockSizes> sizes = choose_blocks(sum, wish, cache_bytes))
             cuts.push_back(step_of(*sizes));
-    };
-    if (const std::optional<BlockPart> chunk =
-            choose_chunks(form, blocks == 2, l.target.cache_bytes)) {
-        cuts.push_back({StepKind::Sums, {chunk->range, chunk->size}});
-        Form whole = form;  // with the numbers that are taken
-        append_blocks(Form(form.arena(), cut_into_sums(whole, *chunk).parts));
-    } else {
-        append_blocks(form);
-    }
+    });
     return cuts;
 }
 

@@ -7,6 +7,8 @@
 
 #include <sinter/ir/kernel.h>
 
+#include "winograd.h"
+
 namespace sinter::codegen {
 namespace {
 
@@ -206,10 +208,9 @@ std::vector<std::vector<Step>> other_cuts(const std::vector<Step>& kernel) {
         }
         if (step.kind == StepKind::Chunk || step.kind == StepKind::Sums) {
             vary(1);
-        } else if (step.kind == StepKind::Winograd) {
-            for (std::size_t at = 7; at < step.operands.size(); at += 2) vary(at);
-        } else if (step.kind == StepKind::Blocks || step.kind == StepKind::Contract) {
-            std::size_t at = 0;
+        } else if (step.kind == StepKind::Blocks || step.kind == StepKind::Contract ||
+                   step.kind == StepKind::Winograd) {
+            std::size_t at = step.kind == StepKind::Winograd ? kWinogradParts : 0;
             for (int group = 0; group < 2; ++group) {
                 const auto count = static_cast<std::size_t>(step.operands[at]);
                 for (std::size_t k = 0; k < count; ++k) vary(at + 2 + 2 * k);

@@ -60,7 +60,7 @@ public:
             mine.outer = has(before_.outer, n);
             mine.parallel = has(before_.eligible, n) && !given_trips_ &&
                             (!variable || !is_constant(before_.range[n]));
-            mine.unroll = free && !has(sorted_rows, n);
+            mine.unroll = free && !has(sorted_rows | before_.renewed, n);
             // On a GPU a row that is sorted, or goes on from step to step, is one thread's.
             mine.vector = may_be_vector(before_, n, kShortest) &&
                           !(is_gpu() && (sorts || has(before_.ordered, n)));
@@ -583,8 +583,9 @@ std::vector<Step> replay_kernel(Form& form, std::span<const Step> steps, const T
     };
     const auto first = std::ranges::find_if(steps, is_cut);
     std::vector<Step> cuts(first, steps.end());
-    const bool most = cuts.size() < 2 || (cuts.size() == 2 && cuts[0].kind == StepKind::Sums &&
-                                          cuts[1].kind == StepKind::Blocks);
+    const bool most = cuts.size() < 2 ||
+                      (cuts.size() == 2 && cuts[0].kind == StepKind::Sums &&
+                       (cuts[1].kind == StepKind::Blocks || cuts[1].kind == StepKind::Winograd));
     if (!most) throw ValueError("schedule: `" + to_text(cuts.back()) + "`: it is cut already");
     std::optional<Replay> replay(std::in_place, form, nullptr, std::nullopt);
     for (const Step& step : std::span(steps.begin(), first)) {

@@ -46,7 +46,7 @@ constexpr Pattern kPatterns[] = {
     {StepKind::Sums, "sums over %r by %n"},
     {StepKind::Blocks, "blocks %P of %P columns %r"},
     {StepKind::Contract, "contract %P of %P"},
-    {StepKind::Winograd, "winograd %r %r by %n channels first %n %n trips %P"},
+    {StepKind::Winograd, "winograd %r %r by %n of %n channels first %n %n trips %P blocks %P"},
     {StepKind::Chain, "chain %n rows"},
 };
 

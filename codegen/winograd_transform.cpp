@@ -6,7 +6,6 @@ namespace sinter::codegen {
 namespace {
 
 using Row = WinogradTransform::Row;
-using Square = WinogradTransform::Square;
 
 double value_at(const std::vector<double>& polynomial, double square) {
     double value = 0;
@@ -14,37 +13,29 @@ double value_at(const std::vector<double>& polynomial, double square) {
     return value;
 }
 
-// Rows of a square, then columns.
-template <class Turn>
-Square both_ways(const Square& in, const Turn& turn) {
-    Square half, out;
-    for (const Row& row : in) half.push_back(turn(row));
-    for (std::size_t k = 0; k < half[0].size(); ++k) {
-        Row column;
-        for (const Row& row : half) column.push_back(row[k]);
-        const Row turned = turn(column);
-        out.resize(turned.size());
-        for (std::size_t i = 0; i < turned.size(); ++i) out[i].push_back(turned[i]);
+// Points lie as far below 1 as above: of six, errors are less than a third of those at 1 and 2.
+const std::vector<double>* squares_for(std::int64_t tile, std::int64_t window) {
+    static const std::vector<double> kFour{1}, kSix{0.5, 2}, kEight{0.25, 1, 4};
+    switch (tile + window) {
+        case 5:
+            return &kFour;
+        case 7:
+            return &kSix;
+        case 9:
+            return &kEight;
+        default:
+            return nullptr;
     }
-    return out;
 }
 
 }  // namespace
 
-// The points of tiles of 4 lie as far below 1 as above, where errors are less than a third of those
-// at 1 and 2.
-WinogradTransform::WinogradTransform(Arena& arena, std::int64_t tile)
-    : a_(arena), squares_(tile == 2 ? std::vector<double>{1} : std::vector<double>{0.5, 2}) {}
+bool WinogradTransform::supports(std::int64_t tile, std::int64_t window) {
+    return tile >= 2 && window >= 2 && squares_for(tile, window) != nullptr;
+}
 
-Square WinogradTransform::image(const Square& elements) const {
-    return both_ways(elements, [&](const Row& row) { return image_row(row); });
-}
-Square WinogradTransform::filter(const Square& elements) const {
-    return both_ways(elements, [&](const Row& row) { return filter_row(row); });
-}
-Square WinogradTransform::result(const Square& products) const {
-    return both_ways(products, [&](const Row& row) { return result_row(row); });
-}
+WinogradTransform::WinogradTransform(Arena& arena, std::int64_t tile, std::int64_t window)
+    : a_(arena), tile_(tile), squares_(*squares_for(tile, window)) {}
 
 // Coefficients of the product of (x² - p²) over the points but `without`, of x⁰, x², …
 std::vector<double> WinogradTransform::polynomial(std::size_t without) const {
@@ -61,7 +52,7 @@ std::vector<double> WinogradTransform::polynomial(std::size_t without) const {
     return product;
 }
 
-Row WinogradTransform::image_row(const Row& d) const {
+Row WinogradTransform::image(const Row& d) const {
     const std::vector<double> all = polynomial(squares_.size());
     Row out{every_second(all, d, 0)};
     for (std::size_t i = 0; i < squares_.size(); ++i) {
@@ -73,20 +64,26 @@ Row WinogradTransform::image_row(const Row& d) const {
     return out;
 }
 
-Row WinogradTransform::filter_row(const Row& g) const {
+Row WinogradTransform::filter(const Row& g) const {
     Row out{scaled(1 / value_at(polynomial(squares_.size()), 0), g[0])};
     for (std::size_t i = 0; i < squares_.size(); ++i) {
         const double square = squares_[i], p = std::sqrt(square);
         const double norm = 1 / (2 * square * value_at(polynomial(i), square));
-        append_mirrored(out, sum(scaled(norm, g[0]), norm * square, g[2]), scaled(norm * p, g[1]));
+        const auto powers = [&](std::size_t first, double factor) {
+            Ref total = scaled(factor, g[first]);
+            for (std::size_t k = first + 2; k < g.size(); k += 2)
+                total = sum(total, factor *= square, g[k]);
+            return total;
+        };
+        append_mirrored(out, powers(0, norm), powers(1, norm * p));
     }
-    out.push_back(g[2]);
+    out.push_back(g.back());
     return out;
 }
 
-Row WinogradTransform::result_row(const Row& m) const {
+Row WinogradTransform::result(const Row& m) const {
     Row out;
-    for (std::size_t k = 0; k < 2 * squares_.size(); ++k) {
+    for (std::int64_t k = 0; k < tile_; ++k) {
         Ref total = k == 0 ? m[0] : nullptr;
         for (std::size_t i = 0; i < squares_.size(); ++i) {
             const Ref plus = m[1 + 2 * i], minus = m[2 + 2 * i];
@@ -94,7 +91,7 @@ Row WinogradTransform::result_row(const Row& m) const {
             const double factor = std::pow(squares_[i], static_cast<double>(k) / 2);
             total = total == nullptr ? scaled(factor, part) : sum(total, factor, part);
         }
-        out.push_back(k + 1 == 2 * squares_.size() ? a_.add(total, m.back()) : total);
+        out.push_back(k + 1 == tile_ ? a_.add(total, m.back()) : total);
     }
     return out;
 }

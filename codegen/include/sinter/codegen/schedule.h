@@ -40,8 +40,9 @@ enum class StepKind : std::uint8_t {
     Blocks,        ///< cut: a sum in blocks; parts of ranges for a trip, then for a block;
                    ///< sums lie side by side along r, if that is not `-`
     Contract,      ///< cut: a sum of words by tiles; parts of ranges for a trip, then for a block
-    Winograd,      ///< cut: a convolution whose windows move along r and r, in tiles of n; whether
-                   ///< channels of the image, of the products lie side by side; parts for a trip
+    Winograd,      ///< cut: a convolution whose windows move along r and r, in tiles of n and
+                   ///< pieces of n; whether channels of the image, of the products lie side by
+                   ///< side; parts for a trip, then for a block
     Chain,         ///< cut: steps that hand rows on, n rows at a time
 };
 

@@ -52,8 +52,8 @@ inline constexpr auto kEnvVars = std::to_array<EnvVar>({
      "0 adds one product at a time; 2 pairs and quads of narrow ones wherever there is an "
      "instruction for it, 3 whole tiles of them."},
     {"WINOGRAD", Kind::Number, "1",
-     "0 computes convolutions product by product; 2 all that have windows of 3 x 3 in tiles, with "
-     "fewer."},
+     "0 computes convolutions product by product; 2 in tiles, with fewer, wherever windows move by "
+     "one element."},
     {"STREAM", Kind::Number, "1",
      "0 writes every result through the caches; 2 none, where whole lines are written."},
     {"SCHEDULE", Kind::Number, "0",

@@ -525,6 +525,29 @@ void Emitter::prefetch_far(Ref load, const Inst& inst, std::size_t depth) {
     }
 }
 
+void Emitter::fetch_for_later(std::span<const Ref> values) {
+    std::vector<Ref> stack(values.begin(), values.end());
+    RefMap<char> seen;
+    while (!stack.empty()) {
+        const Ref n = stack.back();
+        stack.pop_back();
+        if (seen.contains(n) || known(n) || n->is(Op::Reduce) || n->is(Op::Accumulate) ||
+            n->is(Op::Order))
+            continue;
+        seen[n] = 1;
+        stack.insert(stack.end(), n->src().begin(), n->src().end());
+        if (!n->is(Op::Load) || std::ranges::count(far_, n->src(0)->arg(0)) == 0) continue;
+        const Address where = address(n->src(1));
+        if (where.access != Access::Contiguous) continue;
+        Inst load{Code::Load};
+        load.dtype = n->dtype();
+        load.imm = where.constant;
+        load.src[0] = value(n->src(0));
+        load.src[1] = where.index;
+        prefetch(load, 0);
+    }
+}
+
 void Emitter::scratch_is_filled(std::span<const Ref> stores) {
     // Trips that are code of their own fill the same places one after the other.
     const auto refilled = [&](Ref load) {

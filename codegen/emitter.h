@@ -103,6 +103,9 @@ public:
     void read_far(std::int64_t slot) { far_.push_back(slot); }
     /// Not while this is off: where several passes go over the same memory, little is done in each.
     bool fetch_far(bool on) { return std::exchange(fetches_far_, on); }
+    /// What these values read of such memory, apart from reductions below them, is on its way from
+    /// now on: there is time before they are computed.
+    void fetch_for_later(std::span<const Ref> values);
     /// acc += a * b in one step where `value` is a product, the reduction a sum, and the target
     /// fuses; else false.
     bool accumulate_product(Ref reduction, Ref value, Value& acc, std::uint16_t lanes);

@@ -524,6 +524,10 @@ private:
         const bool passes = levels.size() > 1 && std::ranges::any_of(levels[0], [&](const Work& w) {
                                 return (w.remaining & ~emit_.open_ranges()) != 0;
                             });
+        // What a tile's results are made with besides its sums.
+        for (std::size_t i = 1; passes && prefetch_ && i < levels.size(); ++i)
+            for (const Work& w : levels[i])
+                if ((w.remaining & ~emit_.open_ranges()) == 0) emit_.fetch_for_later(w.values);
         const bool fetches = passes && emit_.fetch_far(false);
         for (std::size_t i = 0; i < levels.size(); ++i) {
             // The second pass over a row finds it near: there is time to fetch the next one.

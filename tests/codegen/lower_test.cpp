@@ -155,6 +155,30 @@ TEST_CASE("softmax goes through its rows three times in one kernel") {
         }
 }
 
+TEST_CASE("what is far and goes into a tile's results is fetched before the tile's sums") {
+    for (const bool far : {true, false}) {
+        CAPTURE(far);
+        Arena a;
+        const std::int64_t rows = far ? 1024 : 64, columns = 512, steps = 256;
+        const Ref i = range(a, 0, rows, Role::Loop), j = range(a, 1, columns, Role::Loop),
+                  k = range(a, 2, steps, Role::Reduce), yes = a.truth(true);
+        const Ref x = load(a, param(a, f32, 0), a.add(a.mul(i, a.index(steps)), k), yes),
+                  y = load(a, param(a, f32, 1), a.add(a.mul(k, a.index(columns)), j), yes),
+                  at = a.add(a.mul(i, a.index(columns)), j);
+        const Ref sum = a.make(Op::Reduce, f32, {a.mul(x, y), k},
+                               {static_cast<std::int64_t>(ReduceKind::Add)}),
+                  gate = load(a, param(a, f32, 2), at, yes);
+        const CompiledKernel kernel(
+            sink_of(a, {store(a, param(a, f32, 3), at,
+                              a.mul(sum, a.unary(Op::Exp, a.mul(gate, gate))), yes)}),
+            runtime::make_target("native"));
+        const std::string& source = kernel.program.source;
+        const std::size_t fetched = source.find("call void @llvm.prefetch"),
+                          product = source.find("@llvm.fma");
+        CHECK((fetched < product) == far);
+    }
+}
+
 TEST_CASE("matrix products of every layout and ragged size") {
     struct Case {
         std::int64_t m, n, k;

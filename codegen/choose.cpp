@@ -25,7 +25,7 @@ constexpr double kTileBytes = 1 << 17;     // of the second, for the rows of a t
 constexpr double kNearColumns = 1 << 17;   // of the second, for an operand that is there as a whole
 constexpr int kDearOps = 12;
 constexpr int kCostlyOps = 8;  // value ops above which computing again is dearer than reading back
-constexpr std::int64_t kWindow = 4, kWindowVectors = 18;
+constexpr std::int64_t kWindow = 4, kWindowVectors = 18, kSelection = 4;
 constexpr std::int64_t kOrderedTrips = 8, kMostVectors = 8;
 constexpr std::int64_t kLinedTrips = 8;  // of a row whose first and last vectors are code apart
 constexpr std::size_t kFewOps = 16;      // value ops of which two copies hide each other's latency
@@ -97,6 +97,24 @@ void choose_rows(const Analysis& a, Plan& plan) {
             plan.squares = true;
             return;
         }
+    }
+}
+
+// A range of a few steps, each of which reads memory of its own (tensors that are put together): as
+// copies of the code masks are constants, and each reads what is its own alone.
+void choose_selection(const Analysis& a, Plan& plan) {
+    if (a.value_nodes > kFewOps) return;
+    std::vector<std::uint64_t> deciding;  // ranges that decide alone whether a value is read
+    for (Ref n : ir::toposort(a.stores))
+        if (n->is(Op::Load) || n->is(Op::Where))
+            deciding.push_back(n->src(n->is(Op::Load) ? 2 : 0)->ranges());
+    for (std::int64_t n : a.numbers) {
+        const bool free =
+            n != plan.vector && has(a.outer & ~a.renewed & ~trips_mask(plan), n) &&
+            std::ranges::none_of(plan.unrolled, [&](auto& u) { return u.range == n; });
+        if (free && a.range[n]->src(0)->is(Op::Const) && a.size(n) <= kSelection &&
+            std::ranges::count(deciding, range_bit(a.range[n])) >= 2)
+            plan.unrolled.push_back({n, static_cast<int>(a.size(n))});
     }
 }
 
@@ -174,6 +192,7 @@ void choose_within(const Analysis& a, const Target& target, bool copies, Plan& p
                            ? 1
                            : static_cast<int>(std::min<std::int64_t>(2, most));
         choose_rows(a, plan);
+        if (a.ordered == 0) choose_selection(a, plan);
         // Where one thread goes through all of an order, it takes what lies side by side together.
         if (a.ordered != 0 && !plan.squares)
             plan.vectors =

@@ -155,6 +155,31 @@ TEST_CASE("softmax goes through its rows three times in one kernel") {
         }
 }
 
+TEST_CASE("of tensors that are put together, each is read for its own part alone") {
+    Arena a;
+    const Ref part = range(a, 0, 3, Role::Loop), i = range(a, 1, 200, Role::Loop);
+    Ref sum = nullptr;
+    for (std::int64_t p = 0; p < 3; ++p) {
+        const Ref from = a.binary(Op::Lt, a.index(p - 1), part),
+                  to = a.binary(Op::Lt, part, a.index(p + 1));
+        const Ref x = load(a, param(a, f32, 1 + p), i, a.binary(Op::And, from, to));
+        sum = sum == nullptr ? x : a.add(sum, x);
+    }
+    const CompiledKernel kernel(
+        sink_of(a, {store(a, param(a, f32, 0), a.add(a.mul(part, a.index(200)), i), sum,
+                          a.truth(true))}),
+        runtime::make_target("native"));
+    std::vector<float> in[3] = {noise(200), noise(200), noise(200)}, out(600, 9.0f);
+    for (std::size_t k = 0; k < 200; ++k) {
+        in[1][k] += 10;
+        in[2][k] += 20;
+    }
+    kernel.run({out.data(), in[0].data(), in[1].data(), in[2].data()}, {}, 2);
+    for (std::size_t k = 0; k < 600; ++k) REQUIRE(out[k] == in[k / 200][k % 200]);
+    CHECK(kernel.program.schedule.find("split r0 by 3 into parallel - unroll") !=
+          std::string::npos);
+}
+
 TEST_CASE("what is far and goes into a tile's results is fetched before the tile's sums") {
     for (const bool far : {true, false}) {
         CAPTURE(far);

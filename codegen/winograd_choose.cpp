@@ -131,6 +131,27 @@ Blocking choose_blocking(const Extent& e, const Tiling& t, std::int64_t innermos
     return best;
 }
 
+// Channels of the result for trips that have all tiles, which transform their filters themselves:
+// each trip reads the whole image from afar, and what does not stay near is written and read again.
+std::int64_t channels_of_all_tiles(const Extent& e, std::int64_t channel_bytes, std::int64_t tiles,
+                                   std::int64_t steps, std::int64_t cache_bytes) {
+    std::int64_t best = e.outputs, least = INT64_MAX;
+    for (std::int64_t most = e.outputs; most > 0; most -= kLanes) {
+        const std::int64_t channels = even_part(e.outputs, most, kLanes),
+                           trips = e.outputs / channels,
+                           near = channel_bytes * channels * (tiles + steps),
+                           far = channel_bytes * tiles * steps;
+        const std::int64_t bytes =
+            trips * (far + 2 * std::max<std::int64_t>(0, near - cache_bytes));
+        if (trips * e.groups >= kTrips && bytes < least) {
+            least = bytes;
+            best = channels;
+        }
+        most = std::min(most, channels);
+    }
+    return best;
+}
+
 struct Choice {
     Analysis analysis;
     Convolution convolution;
@@ -210,19 +231,15 @@ std::optional<WinogradSizes> choose_winograd(const Form& form, WinogradWish wish
     // What is made of them stays near; and the filters, where the trip has all tiles.
     const bool has_all = rows == t.down && some == e.images;
     // Few tiles of a row make short vectors.
-    if (t.across <= kShortRow) {
-        sizes.inputs_first = sizes.inputs_first || !has_all;
-        sizes.outputs_first = true;
-    }
-    std::int64_t most = std::max<std::int64_t>(
-        kLanes, has_all ? cache_bytes * 3 / 2 / (squares * 4 * (tiles + steps))
-                        : cache_bytes / 2 / (squares * 4 * tiles));
-    std::int64_t channels = even_part(e.outputs, most, kLanes);
-    while (channels > kLanes &&
-           e.images / some * (t.down / rows) * (e.outputs / channels) * e.groups < kTrips) {
-        most = channels / 2;
-        channels = even_part(e.outputs, most, kLanes);
-    }
+    if (t.across <= kShortRow) sizes.inputs_first = sizes.outputs_first = true;
+    const std::int64_t tile_trips = e.images / some * (t.down / rows) * e.groups;
+    std::int64_t channels =
+        has_all ? channels_of_all_tiles(e, squares * 4, tiles, steps, cache_bytes)
+                : even_part(e.outputs,
+                            std::max<std::int64_t>(kLanes, cache_bytes / 2 / (squares * 4 * tiles)),
+                            kLanes);
+    while (channels > kLanes && tile_trips * (e.outputs / channels) < kTrips)
+        channels = even_part(e.outputs, channels / 2, kLanes);
     // A large image is transformed in the trips, all channels of few tiles at a time.
     const double whole_image = 4 * t.squares * t.tiles * t.steps;
     if (channels < e.outputs && whole_image > kMostImage) {

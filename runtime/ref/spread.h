@@ -117,7 +117,8 @@ Carry<E> blur_carry(const Noise& noise, Carry<E> carry, const Terms<E>& terms, s
         // Some errors are of any size: what follows may show small ones alone.
         if (std::fabs(draw) < 0.8125)
             draw = std::copysign((std::fabs(draw) - 0.625) / 0.1875, draw);
-        const double roundings = 1 + (serial ? n : std::sqrt(n)) / 4;
+        // Rows shorter than a vector leave few sums side by side, each of many terms in turn.
+        const double roundings = 1 + (serial ? n : n / 16 + std::sqrt(n)) / 4;
         return carry + static_cast<T>(draw * kEpsilon<E> * terms.sum * roundings);
     } else if constexpr (K == ir::ReduceKind::Mul) {
         if (std::isnan(carry)) {

@@ -79,6 +79,7 @@ private:
         std::vector<Ref> ranges;
         Ref lane;  // of the last channels, those side by side in a vector
     };
+    // A fresh range, or one in parts that fill a vector, if they do.
     struct Lanes {
         Ref index, outer, lane;
     };
@@ -104,8 +105,7 @@ private:
         return size == 1 ? index(0) : ir::range(a_, form_.fresh_number(), size, role);
     }
     Inputs fresh_inputs(Role role, bool with_lane);
-    // A fresh range in parts that fill a vector, if they do.
-    Lanes fresh_lanes(std::int64_t size, Role role);
+    Lanes fresh_lanes(std::int64_t size, Role role, bool in_parts);
     static std::int64_t lanes_of(std::int64_t size) { return size % kLanes == 0 ? kLanes : size; }
     // An index made of digits, the last running fastest.
     Ref digits(std::initializer_list<Digit> all) const;
@@ -238,7 +238,11 @@ void Cutter::add_summed(const WinogradSizes& sizes) {
     for (std::int64_t n : c_.inputs) add(n, before_.size(n));
 }
 
-Cutter::Lanes Cutter::fresh_lanes(std::int64_t size, Role role) {
+Cutter::Lanes Cutter::fresh_lanes(std::int64_t size, Role role, bool in_parts) {
+    if (!in_parts) {
+        const Ref range = fresh(size, role);
+        return {range, range, index(0)};
+    }
     const std::int64_t lanes = lanes_of(size);
     const Ref outer = fresh(size / lanes, role), lane = fresh(lanes, Role::Loop);
     return {digits(outer, lanes, lane), outer, lane};
@@ -247,14 +251,11 @@ Cutter::Lanes Cutter::fresh_lanes(std::int64_t size, Role role) {
 Cutter::Inputs Cutter::fresh_inputs(Role role, bool with_lane) {
     Inputs inputs{groups_, nullptr, nullptr, index(0), {}, index(0)};
     for (const Summed& s : summed_) {
-        const bool last = with_lane && &s == &summed_.back();
-        const Lanes lanes = last ? fresh_lanes(s.part, role) : Lanes{};
-        const Ref range = last ? lanes.index : fresh(s.part, role),
-                  whole = digits(s.block, s.part, range);
-        inputs.place = digits(inputs.place, s.part, range);
-        if (last) inputs.lane = lanes.lane;
-        const Ref loop = last ? lanes.outer : range;
-        if (loop->is(Op::Range)) inputs.ranges.push_back(loop);
+        const Lanes lanes = fresh_lanes(s.part, role, with_lane && &s == &summed_.back());
+        const Ref whole = digits(s.block, s.part, lanes.index);
+        inputs.place = digits(inputs.place, s.part, lanes.index);
+        inputs.lane = lanes.lane;  // of the last
+        if (lanes.outer->is(Op::Range)) inputs.ranges.push_back(lanes.outer);
         if (s.number == c_.window_rows)
             inputs.piece_row = whole;
         else if (s.number == c_.window_columns)
@@ -398,9 +399,7 @@ void Cutter::filters() {
     const Role role = near ? Role::Loop : Role::Parallel;
     const Inputs inputs = fresh_inputs(role, !outputs_first_);
     const Ref block = near ? outer_output_ : fresh(e_.outputs / outputs_, role);
-    const Ref single = outputs_first_ ? nullptr : fresh(outputs_, role);
-    const Lanes outputs =
-        outputs_first_ ? fresh_lanes(outputs_, role) : Lanes{single, single, nullptr};
+    const Lanes outputs = fresh_lanes(outputs_, role, outputs_first_);
     const Ref sink = turn(
         &WinogradTransform::filter, window_, outputs_first_ ? outputs.lane : inputs.lane,
         [&](Ref i, std::int64_t j) {
@@ -418,16 +417,12 @@ void Cutter::image() {
     const bool near = image_is_near_;
     const Role role = near ? Role::Loop : Role::Parallel;
     const Inputs inputs = fresh_inputs(role, inputs_first_);
-    const auto plain = [&](std::int64_t size) {
-        const Ref range = fresh(size, role);
-        return Lanes{range, range, nullptr};
-    };
     const bool along_images = !inputs_first_ && in_blocks(),
                along_columns = !inputs_first_ && !in_blocks();
     const Ref outer_image = near ? outer_image_ : fresh(e_.images / images_, role),
               outer_row = near ? outer_row_ : fresh(down_ / rows_, role), row = fresh(rows_, role);
-    const Lanes images = along_images ? fresh_lanes(images_, role) : plain(images_),
-                columns = along_columns ? fresh_lanes(across_, role) : plain(across_);
+    const Lanes images = fresh_lanes(images_, role, along_images),
+                columns = fresh_lanes(across_, role, along_columns);
     const auto at = [&](Ref tile, Ref piece, Ref element) {
         return fold(a_, Op::Add,
                     fold(a_, Op::Add, fold(a_, Op::Mul, tile, index(tile_)),
@@ -460,7 +455,7 @@ void Cutter::add_transform(Ref sink, bool near, std::vector<Ref> trips) {
         (in_blocks() ? cut_.block_steps : cut_.steps).push_back(sink);
         return;
     }
-    std::erase_if(trips, [](Ref r) { return r == nullptr || !r->is(Op::Range); });
+    std::erase_if(trips, [](Ref r) { return !r->is(Op::Range); });
     cut_.phases.push_back({sink, std::move(trips)});
 }
 

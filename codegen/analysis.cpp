@@ -157,10 +157,8 @@ Analysis analyse(Ref sink) {
             r.ops = 1;
     }
     a.eligible = ~std::uint64_t{0};
-    for (Ref s : a.stores) {
-        a.eligible &= s->ranges();
-        if (s->src(0)->arg(0) == kThreadSlot) a.renewed |= s->ranges() & ~s->src(1)->ranges();
-    }
+    for (Ref s : a.stores) a.eligible &= s->ranges();
+    a.renewed = renewed_ranges(sink);
     a.eligible &= ~a.closed & ~a.ordered;
     a.outer = a.eligible;
     // Reductions inside others have the others' ranges besides; what counts is which of the stores'

@@ -349,14 +349,6 @@ void along_lanes(Form& form, Ref rows, Ref lane) {
     form.let(halves.inner, lane);
 }
 
-// The serial ranges for each of whose trips the copies that there are begin anew.
-std::uint64_t renewing(Ref sink, std::uint64_t serial) {
-    std::uint64_t ranges = 0;
-    for (Ref s : sink->src())
-        if (s->src(0)->arg(0) == kThreadSlot) ranges |= s->ranges() & ~s->src(1)->ranges() & serial;
-    return ranges;
-}
-
 // The rows of a trip as what they are multiplied as, if that is made of what is read: once, a step
 // of the reduction beside the other, not for each vector of columns. Where they are too many, those
 // of a tile.
@@ -389,7 +381,7 @@ void stage_rows(Form& form, Ref lane) {
         for (Ref r : tiles) mine |= range_bit(r);
         if (bytes * times <= kTileBytes)
             over.insert(over.begin(), tiles.begin(), tiles.end());
-        else if (const std::uint64_t others = renewing(form.sink(), serial);
+        else if (const std::uint64_t others = renewed_ranges(form.sink()) & serial;
                  mine != 0 && others != 0 && mine != others)
             continue;  // copies are renewed together
         std::ranges::stable_sort(steps, std::ranges::greater(),

@@ -83,10 +83,7 @@ public:
         for (std::size_t i = 0; i < order.size(); ++i)
             rank_[static_cast<std::size_t>(order[i])] = static_cast<std::int64_t>(i);
         // What is kept anew in each step of a range is filled and read within it.
-        std::uint64_t renewed = 0;
-        for (Ref s : sink->src())
-            if (!teams_ && s->src(0)->arg(0) == kThreadSlot)
-                renewed |= s->ranges() & ~s->src(1)->ranges() & ~closed_;
+        const std::uint64_t renewed = teams_ ? 0 : renewed_ranges(sink) & ~closed_;
         for (std::size_t i = 0; i < 64; ++i)
             if ((renewed >> i & 1) == 0) rank_[i] += 128;
         Ref written = nullptr;

@@ -443,13 +443,17 @@ std::vector<Step> choose_cuts(const Lowering& l, const Form& form) {
     if (const std::int64_t winograd = ir::env::number("WINOGRAD"); winograd != 0) {
         const WinogradWish wish =
             winograd == 2 ? WinogradWish::WherePossible : WinogradWish::WhereItPays;
-        cut_further(choose_winograd_chunks(form, wish, cache_bytes), [&](const Form& sum) {
-            if (const std::optional<WinogradSizes> sizes = choose_winograd(sum, wish, cache_bytes))
-                cuts.push_back(step_of(*sizes));
-            else
-                cuts.clear();
-        });
-        if (!cuts.empty()) return cuts;
+        if (const auto whole = choose_winograd(form, wish, cache_bytes)) {
+            const auto chunk = choose_winograd_chunks(form, wish, cache_bytes);
+            if (!chunk) return {step_of(*whole)};
+            cut_further(chunk, [&](const Form& sum) {
+                if (const auto sizes = choose_winograd(sum, wish, cache_bytes))
+                    cuts.push_back(step_of(*sizes));
+                else
+                    cuts.clear();
+            });
+            if (!cuts.empty()) return cuts;
+        }
     }
     cut_further(choose_chunks(form, blocks == 2, cache_bytes), [&](const Form& sum) {
         const BlockWish wish = blocks == 2 ? BlockWish::Tiny : BlockWish::WhereItPays;

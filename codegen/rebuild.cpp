@@ -173,4 +173,11 @@ bool closes(Ref node, Ref range) {
     return false;
 }
 
+std::uint64_t renewed_ranges(Ref sink) {
+    std::uint64_t ranges = 0;
+    for (Ref s : sink->src())
+        if (s->src(0)->arg(0) == kThreadSlot) ranges |= s->ranges() & ~s->src(1)->ranges();
+    return ranges;
+}
+
 }  // namespace sinter::codegen

@@ -50,4 +50,7 @@ bool closes(Ref node, Ref range);
 /// Whether the last trip of a range made by a split differs from the others.
 inline bool is_ragged(Ref range) { return range->args().size() > 2 && range->arg(2) != 0; }
 
+/// The ranges in each of whose steps what a sink keeps in the thread's scratch is filled anew.
+std::uint64_t renewed_ranges(Ref sink);
+
 }  // namespace sinter::codegen

@@ -15,7 +15,6 @@ namespace sinter::runtime {
 namespace {
 
 constexpr std::size_t kAlign = 64;
-constexpr std::size_t kHugePage = std::size_t{2} << 20;
 
 #if defined(__SANITIZE_ADDRESS__)
 constexpr bool kKeepsBlocks = false;  // so that the sanitizer sees uses after a free

@@ -248,8 +248,8 @@ thread_local Scratch scratch;
 void* thread_scratch(std::size_t bytes) {
     // On huge pages: a step that writes rows of many arrays in turn, as the transforms of
     // convolutions do, would need more small ones than the stores' table of pages has entries (16).
-    constexpr std::size_t kFewPages = 64 << 10, kHugePage = 2 << 20;
-    if (bytes > kFewPages) bytes = (bytes + kHugePage - 1) / kHugePage * kHugePage;
+    constexpr std::size_t kFewPages = 64 << 10, kPage = Allocator::kHugePage;
+    if (bytes > kFewPages) bytes = (bytes + kPage - 1) / kPage * kPage;
     if (scratch.data != nullptr && bytes <= scratch.bytes) return scratch.data;
     scratch.release();
     scratch.data = Allocator::instance().allocate(bytes);

@@ -13,6 +13,10 @@ namespace sinter::runtime {
 /// pages where the system has them.
 class Allocator {
 public:
+    /// Bytes from which on a block lies on huge pages, where the system has them, and of such a
+    /// page.
+    static constexpr std::size_t kHugePage = std::size_t{2} << 20;
+
     struct Options {
         std::size_t limit = 0;  ///< bytes in use at most
         std::size_t keep = 0;   ///< freed bytes kept at most

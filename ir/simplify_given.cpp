@@ -165,4 +165,11 @@ Ref simplify_given(Arena& arena, Ref expr, Ref condition) {
     return best;
 }
 
+Bounds bounds_given(Arena& arena, Ref term, Ref condition) {
+    const Facts facts = facts_of(arena, condition);
+    const Tightened tightened(facts.negative);
+    if (facts.impossible || tightened.empty()) return {0, -1};
+    return tightened.of(term);
+}
+
 }  // namespace sinter::ir

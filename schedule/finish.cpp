@@ -77,6 +77,12 @@ struct Numbering {
 class Finisher {
 public:
     Finisher(const Graph& graph, ir::Arena& arena) : graph_(graph), arena_(arena) {}
+    Finisher(const Graph& graph, ir::Arena& arena, const FinishedKernel& before)
+        : Finisher(graph, arena) {
+        out_.memories = before.memories;
+        out_.scalars = before.scalars;
+        numbered_ = true;
+    }
 
     FinishedKernel run(std::vector<Ref> stores) {
         // Numbered first, so that what simplification makes of equal kernels is equal, too; once
@@ -275,6 +281,11 @@ void Finisher::measure() {
 
 FinishedKernel finish(const Graph& graph, ir::Arena& arena, std::vector<Ref> stores) {
     return Finisher(graph, arena).run(std::move(stores));
+}
+
+FinishedKernel finish_again(const Graph& graph, ir::Arena& arena, const FinishedKernel& before,
+                            std::vector<Ref> stores) {
+    return Finisher(graph, arena, before).run(std::move(stores));
 }
 
 }  // namespace sinter::schedule

@@ -20,4 +20,8 @@ struct FinishedKernel {
 
 FinishedKernel finish(const Graph& graph, ir::Arena& arena, std::vector<ir::Ref> stores);
 
+/// `stores` are those of a finished kernel without near memory, changed.
+FinishedKernel finish_again(const Graph& graph, ir::Arena& arena, const FinishedKernel& before,
+                            std::vector<ir::Ref> stores);
+
 }  // namespace sinter::schedule

@@ -61,38 +61,39 @@ bool reads_what_it_writes(Ref sink, std::int64_t read, std::int64_t written) {
 
 }  // namespace
 
-void write_in_place(Schedule& schedule, std::span<Task> tasks, std::uint32_t writer,
+bool write_in_place(Schedule& schedule, std::span<Task> tasks, std::uint32_t writer, ir::Ref sink,
                     std::uint32_t result, std::uint32_t target, const Assumptions& assumptions) {
     Block& block = schedule.blocks[result];
     const Block& input = schedule.blocks[target];
     const auto number = static_cast<std::size_t>(input.node);
     if (block.kind != Block::Kind::Output || number >= assumptions.may_overwrite.size() ||
         !assumptions.may_overwrite[number])
-        return;
+        return false;
     if (block.dtype != input.dtype || block.numel != input.numel ||
         contains(schedule.outputs, target))
-        return;
+        return false;
     for (const Block& other : schedule.blocks)
-        if (other.reuses == static_cast<std::int32_t>(target)) return;
+        if (other.reuses == static_cast<std::int32_t>(target)) return false;
 
     Task& task = tasks[writer];
     const auto slot_of = [&](std::uint32_t b) {
         return std::ranges::find(task.segment.blocks, b) - task.segment.blocks.begin();
     };
     if (contains(task.segment.blocks, target) &&
-        !reads_what_it_writes(schedule.kernels[task.kernel].sink, slot_of(target), slot_of(result)))
-        return;
-    if (task.checks) return;
+        !reads_what_it_writes(sink, slot_of(target), slot_of(result)))
+        return false;
+    if (task.checks) return false;
     std::vector<std::uint32_t> before;
     for (std::uint32_t t = 0; t < tasks.size(); ++t) {
         if (t == writer || !(tasks[t].checks || contains(tasks[t].segment.blocks, target)))
             continue;
-        if (runs_after(tasks, t, writer)) return;
+        if (runs_after(tasks, t, writer)) return false;
         before.push_back(t);
     }
     for (std::uint32_t t : before)
         if (!contains(task.after, t)) task.after.push_back(t);
     block.reuses = static_cast<std::int32_t>(target);
+    return true;
 }
 
 }  // namespace sinter::schedule

@@ -13,8 +13,8 @@ namespace sinter::schedule {
 ///  loops;
 ///  - every other reader can run before the writer, and is made to (the order of `tasks` is added
 ///  to), and so is every task that checks indices: a run that fails has written over nothing.
-/// Leaves everything as it is otherwise.
-void write_in_place(Schedule& schedule, std::span<Task> tasks, std::uint32_t writer,
+/// Says whether it does; leaves everything as it is otherwise. `sink` is the writer's kernel.
+bool write_in_place(Schedule& schedule, std::span<Task> tasks, std::uint32_t writer, ir::Ref sink,
                     std::uint32_t result, std::uint32_t target, const Assumptions& assumptions);
 
 }  // namespace sinter::schedule

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <map>
 #include <memory>
 #include <unordered_map>
 
@@ -9,6 +10,7 @@
 #include "memory.h"
 #include "order.h"
 #include "recompute.h"
+#include "unchanged.h"
 
 namespace sinter::schedule {
 
@@ -74,20 +76,13 @@ Schedule make_schedule(const Normalised& normalised, const Assumptions& assumpti
     Chains chains = chain_kernels(graph, *out.arena, plan, std::move(finished), is_temporary,
                                   {assumptions.near_bytes, assumptions.chain_always});
 
-    // Equal kernels are one entry.
-    std::unordered_map<ir::Ref, std::uint32_t> entries;
-    std::vector<bool> checks;  // by kernel
+    std::unordered_map<ir::Ref, bool> checks;
     std::vector<Task> tasks;
-    for (FinishedKernel& f : chains.kernels) {
-        const auto [entry, fresh] =
-            entries.try_emplace(f.sink, static_cast<std::uint32_t>(out.kernels.size()));
-        if (fresh) out.kernels.push_back({f.sink, f.name});
-        if (fresh) checks.push_back(has_check(f.sink));
-        Task task{entry->second, f.segmentable, {}, {}, checks[entry->second]};
-        task.flops = f.flops;
-        task.bytes = f.bytes;
+    for (const FinishedKernel& f : chains.kernels) {
+        const auto [check, fresh] = checks.try_emplace(f.sink, false);
+        if (fresh) check->second = has_check(f.sink);
+        Task task{kNone, f.segmentable, {}, {}, check->second};
         for (Id memory : f.memories) task.segment.blocks.push_back(blocks.of[memory]);
-        task.segment.scalars = f.scalars;
         tasks.push_back(std::move(task));
     }
     for (KernelId k = 0; k < plan.kernels().size(); ++k) {
@@ -99,12 +94,36 @@ Schedule make_schedule(const Normalised& normalised, const Assumptions& assumpti
         }
         std::ranges::sort(after);
     }
+    std::map<std::uint32_t, std::vector<std::pair<Id, Id>>> in_place;  // by task: result, target
     for (Id n = 0; n < graph.size(); ++n) {
         if (graph.op(n) != Op::Assign || plan.home(n) == kNone) continue;
         const Id target = graph.base(graph.src(n, 0));
-        if (graph.op(target) == Op::Buffer)
-            write_in_place(out, tasks, chains.of[plan.home(n)], blocks.of[n], blocks.of[target],
-                           assumptions);
+        const std::uint32_t writer = chains.of[plan.home(n)];
+        if (graph.op(target) == Op::Buffer &&
+            write_in_place(out, tasks, writer, chains.kernels[writer].sink, blocks.of[n],
+                           blocks.of[target], assumptions))
+            in_place[writer].emplace_back(n, target);
+    }
+    for (const auto& [task, written] : in_place) {
+        FinishedKernel& f = chains.kernels[task];
+        if (auto narrower = without_unchanged(graph, *out.arena, f, written))
+            f = *std::move(narrower);
+    }
+
+    // Equal kernels are one entry.
+    std::unordered_map<ir::Ref, std::uint32_t> entries;
+    for (std::size_t t = 0; t < tasks.size(); ++t) {
+        const FinishedKernel& f = chains.kernels[t];
+        const auto [entry, fresh] =
+            entries.try_emplace(f.sink, static_cast<std::uint32_t>(out.kernels.size()));
+        if (fresh) out.kernels.push_back({f.sink, f.name});
+        Task& task = tasks[t];
+        task.kernel = entry->second;
+        task.segment.blocks.clear();
+        for (Id memory : f.memories) task.segment.blocks.push_back(blocks.of[memory]);
+        task.segment.scalars = f.scalars;
+        task.flops = f.flops;
+        task.bytes = f.bytes;
     }
     out.launches = order_launches(tasks);
     out.arena_bytes = place_temporaries(out.launches, out.blocks);

@@ -107,6 +107,72 @@ TEST_CASE("a target that is needed after the write is not written over") {
     check({fresh, both});
 }
 
+// `x` with the box [from, to) of it set to `value`, which has the box's shape.
+UOp with_box(const UOp& x, const Ints& from, const Ints& to, const UOp& value) {
+    Ints after;
+    for (std::size_t i = 0; i < to.size(); ++i) after.push_back(x->shape()[i] - to[i]);
+    const auto placed = [&](const UOp& part) { return ir::pad(part, from, after); };
+    return ir::where(placed(ir::constant(boolean, 1, value->shape())), placed(value), x);
+}
+
+// How many elements the kernels of `s` write.
+std::int64_t elements_written(const Schedule& s) {
+    std::int64_t elements = 0;
+    for (const schedule::Launch& launch : s.launches)
+        for (ir::Ref store : s.kernels[launch.kernel].sink->src()) {
+            std::int64_t trips = 1;
+            for (ir::Ref n : ir::toposort(std::span<const ir::Ref>(&store, 1)))
+                if (n->is(Op::Range) && (n->ranges() & store->ranges()) != 0)
+                    trips *= n->src(0)->arg(0);
+            elements += trips;
+        }
+    return elements;
+}
+
+TEST_CASE("of memory that is written in place only what changes is gone through") {
+    const UOp x = data(f32, {12, 20, 8}), y = data(f32, {12, 20, 8}, 2);
+    const struct {
+        Ints from, to;
+    } boxes[] = {{{0, 19, 0}, {12, 20, 8}}, {{3, 0, 0}, {4, 20, 8}},  {{2, 5, 1}, {9, 11, 7}},
+                 {{0, 0, 0}, {1, 1, 1}},    {{0, 0, 0}, {12, 20, 7}}, {{11, 19, 7}, {12, 20, 8}}};
+    for (const auto& [from, to] : boxes) {
+        Shape shape;
+        std::int64_t volume = 1;
+        for (std::size_t i = 0; i < 3; ++i) {
+            shape.push_back(to[i] - from[i]);
+            volume *= shape.back();
+        }
+        CAPTURE(volume);
+        const UOp set = ir::assign(x, with_box(x, from, to, data(f32, shape, 3)));
+        check({set});
+        CHECK(elements_written(schedule_of({set}, true)) == volume);
+        CHECK(elements_written(schedule_of({set}, false)) == 12 * 20 * 8);
+        // Two of one shape, and one of other values than its target's.
+        check({set, ir::assign(y, with_box(y, from, to, data(f32, shape, 4)))});
+        const UOp beside = ir::assign(y, with_box(x, from, to, data(f32, shape, 4)));
+        check({set, beside});
+        check({set, row_sum(x, 1)});
+        check({set, row_sum(set, 1), scaled(set, 2)});
+        // A product of which a part alone is wanted, and running sums.
+        const Shape wide{shape[0], shape[1], 30, shape[2]};
+        const UOp sums = ir::reshape(row_sum(data(f32, wide, 5), 2), shape);
+        check({ir::assign(x, with_box(x, from, to, sums))});
+        const UOp all = ir::scan(ir::ReduceKind::Add, y, 1);
+        check({ir::assign(x, with_box(x, from, to, ir::shrink(all, from, to)))});
+    }
+}
+
+TEST_CASE("what is set in place in two boxes is gone through once, from the first to the last") {
+    const UOp x = data(f32, {30, 8});
+    const UOp once = with_box(x, {4, 0}, {6, 8}, data(f32, {2, 8}, 2));
+    const UOp twice = ir::assign(x, with_box(once, {20, 0}, {21, 8}, data(f32, {1, 8}, 3)));
+    check({twice});
+    const UOp reversed =
+        ir::assign(x, ir::where(ir::pad(ir::constant(boolean, 1, Shape{25, 8}), Ints{0, 0}, Ints{5, 0}),
+                                x, scaled(x, 3)));
+    check({reversed});
+}
+
 TEST_CASE("a kernel that reads its target elsewhere than it writes gets other memory") {
     const UOp x = data(f32, {20, 20});
     for (const UOp& value : {ir::flip(x, Ints{0}), ir::permute(x, Ints{1, 0}),

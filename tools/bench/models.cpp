@@ -305,7 +305,7 @@ Workload gpt_decode(const Params& p, Source& s) {
     }
     const Gpt net(p);
     const std::vector<Tensor> weights = net.weights(s);
-    return {[=] {
+    return {captured([=] {
         Tensor logits =
             net(id, ctx - 1, weights,
                 [&](std::size_t layer, const Tensor& q, const Tensor& k, const Tensor& v) {
@@ -318,7 +318,7 @@ Workload gpt_decode(const Params& p, Source& s) {
         for (Cache& cache : *caches) all.insert(all.end(), {&cache.k, &cache.v});
         Tensor::realize(std::span<Tensor* const>(all));
         return std::vector<Tensor>{logits};
-    }};
+    })};
 }
 
 // --- Llama

@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include <sinter/ir/affine.h>
 #include <sinter/ir/rewrite.h>
 
 namespace sinter::ir {
@@ -33,5 +34,9 @@ std::vector<Ref> substitute(Arena& arena, std::span<const Ref> roots, Substituti
 /// `condition` (bool: a conjunction of comparisons) matter; at other points its value may differ.
 /// Other nodes than elementwise ones are not entered.
 Ref simplify_given(Arena& arena, Ref expr, Ref condition);
+
+/// What `term` (a Range, a Variable, …) can be at points that satisfy `condition`, which is as
+/// above; min > max where there are none.
+Bounds bounds_given(Arena& arena, Ref term, Ref condition);
 
 }  // namespace sinter::ir

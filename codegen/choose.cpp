@@ -26,6 +26,7 @@ constexpr double kNearColumns = 1 << 17;   // of the second, for an operand that
 constexpr int kDearOps = 12;
 constexpr int kCostlyOps = 8;  // value ops above which computing again is dearer than reading back
 constexpr std::int64_t kWindow = 4, kWindowVectors = 18, kSelection = 4;
+constexpr int kLanesApart = 8;
 constexpr std::int64_t kOrderedTrips = 8, kMostVectors = 8;
 constexpr std::int64_t kLinedTrips = 8;  // of a row whose first and last vectors are code apart
 constexpr std::size_t kFewOps = 16;      // value ops of which two copies hide each other's latency
@@ -136,6 +137,18 @@ void choose_windows(const Analysis& a, Plan& plan) {
         plan.vectors = std::clamp(static_cast<int>(kWindowVectors / copies), 1, plan.vectors);
 }
 
+// Lanes that are read one by one are as much code each, however many: more of them are no faster.
+void choose_lanes_apart(const Analysis& a, Plan& plan) {
+    if (plan.staged_for != 0 || plan.squares) return;
+    const bool apart = std::ranges::any_of(a.accesses, [&](const MemoryAccess& m) {
+        return !m.is_store && (m.region & a.closed) != 0 && !has(m.general, plan.vector) &&
+               std::abs(m.stride[plan.vector]) > kWindow;
+    });
+    if (!apart) return;
+    plan.vectors = 1;
+    plan.lanes = std::min(plan.lanes, kLanesApart);
+}
+
 }  // namespace
 
 std::uint64_t trips_mask(const Plan& plan) {
@@ -186,6 +199,7 @@ void choose_within(const Analysis& a, const Target& target, bool copies, Plan& p
     if (!a.reductions.empty()) {
         choose_contraction(a, target, copies, plan);
         choose_windows(a, plan);
+        choose_lanes_apart(a, plan);
     } else {
         const std::int64_t most = std::max<std::int64_t>(1, a.size(plan.vector) / plan.lanes);
         plan.vectors = a.value_nodes > kFewOps || a.accesses.size() > 8

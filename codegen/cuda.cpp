@@ -402,6 +402,7 @@ private:
                 return load(v, i);
             case Code::Store:
                 return store(i);
+            case Code::Address:
             case Code::Lined:
             case Code::Mix:
                 throw InternalError("codegen: stores past the caches are the CPU's");

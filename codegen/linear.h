@@ -33,7 +33,8 @@ enum class Code : std::uint8_t {
           ///< fill is 0 or imm. Steps of a transposition
     Alias,      ///< src[0], known only inside a branch
     LoopIndex,  ///< index of the loop it is given to
-    Phi,        ///< value carried by a loop
+    Phi,        ///< value carried by a loop; of no dtype: a memory
+    Address,    ///< memory src[0] from element src[1] of dtype on; without that from imm on
     Load,      ///< src: memory, index (or kNone), mask (or kNone); imm: constant part of the index;
                ///< fill: fill bits
     Prefetch,  ///< src: memory, index (or kNone); imm as Load: a line that is read some time later
@@ -93,7 +94,9 @@ struct Loop {
     Value begin = kNone, end = kNone, index = kNone;
     bool may_be_empty = false;
     std::vector<Carried> carried;  ///< after the loop, `result` of each
-    std::vector<Value> results;    ///< values of the carried after the loop
+    std::vector<Value> results;    ///< values of the carried after the loop; kNone where none is
+    Value until = kNone;  ///< if set, nothing asks for the index, and it goes on while the value
+                          ///< that is carried last comes before this in the next trip
     Block body;
 };
 

@@ -178,7 +178,13 @@ public:
 
 private:
     const Inst& inst(Value v) const { return f_->insts[static_cast<std::size_t>(v)]; }
-    std::string type_of(Value v) const { return type(inst(v).dtype, inst(v).lanes); }
+    std::string type_of(Value v) const {
+        if (is_memory(inst(v))) return "ptr";
+        return type(inst(v).dtype, inst(v).lanes);
+    }
+    static bool is_memory(const Inst& i) {
+        return i.code == Code::Address || (i.code == Code::Phi && i.dtype == DType::None);
+    }
     std::string fresh(const char* stem) {
         return std::string("%") + stem + std::to_string(next_++);
     }
@@ -283,24 +289,46 @@ private:
         open(head);
         const std::size_t phis = body_.size();
         block(l.body);
-        const std::string latch = label_, next = fresh("n"), again = fresh("t");
-        line(next + " = add nsw i64 " + ref(l.index) + ", 1");
-        line(again + " = icmp slt i64 " + next + ", " + ref(l.end));
+        const std::string latch = label_, again = fresh("t");
+        const bool counts = l.until == kNone;
+        std::string next = counts ? fresh("n") : ref(l.carried.back().next);
+        if (counts) line(next + " = add nsw i64 " + ref(l.index) + ", 1");
+        const bool by_memory = !counts && is_memory(inst(l.until));
+        line(again + (by_memory ? " = icmp ult ptr " : " = icmp slt i64 ") + next + ", " +
+             ref(counts ? l.end : l.until));
         line("br i1 " + again + ", label %" + head + ", label %" + exit + ", !llvm.loop !0");
-        std::string head_phis = "  " + ref(l.index) + " = phi i64 [ " + ref(l.begin) + ", %" +
-                                before + " ], [ " + next + ", %" + latch + " ]\n";
-        for (const Loop::Carried& c : l.carried)
-            head_phis += "  " + ref(c.phi) + " = phi " + type_of(c.phi) + " [ " + ref(c.init) +
-                         ", %" + before + " ], [ " + ref(c.next) + ", %" + latch + " ]\n";
+        std::string head_phis, hidden;
+        if (counts) {
+            head_phis = "  " + ref(l.index) + ".n = phi i64 [ " + ref(l.begin) + ", %" + before +
+                        " ], [ " + next + ", %" + latch + " ]\n";
+            hide(hidden, "i64", ref(l.index));
+        }
+        for (std::size_t i = 0; i < l.carried.size(); ++i) {
+            const Loop::Carried& c = l.carried[i];
+            const bool is_index = l.results[i] == kNone;
+            head_phis += "  " + ref(c.phi) + (is_index ? ".n" : "") + " = phi " + type_of(c.phi) +
+                         " [ " + ref(c.init) + ", %" + before + " ], [ " + ref(c.next) + ", %" +
+                         latch + " ]\n";
+            if (is_index) hide(hidden, type_of(c.phi), ref(c.phi));
+        }
+        head_phis += hidden;
         body_.insert(phis, head_phis);
         open(exit);
         for (std::size_t i = 0; i < l.carried.size(); ++i) {
             const Loop::Carried& c = l.carried[i];
+            if (l.results[i] == kNone) continue;
             std::string text = ref(l.results[i]) + " = phi " + type_of(c.phi) + " [ " +
                                ref(c.next) + ", %" + latch + " ]";
             if (l.may_be_empty) text += ", [ " + ref(c.init) + ", %" + before + " ]";
             line(text);
         }
+    }
+
+    // LLVM would spend a fifth of its time on how the addresses of a loop follow from its indices
+    // (loop strength reduction); they are as they should be.
+    static void hide(std::string& text, const std::string& type, const std::string& value) {
+        text += "  " + value + " = call " + type + " asm \"\", \"=r,0\"(" + type + " " + value +
+                ".n)\n";
     }
 
     void branch(const If& b) {
@@ -340,6 +368,10 @@ private:
                 line(at + " = getelementptr ptr, ptr %blocks, i64 " + std::to_string(i.imm));
                 return define(v, "load ptr, ptr " + at + ", align 8, !invariant.load !2");
             }
+            case Code::Address:
+                return define(v, "getelementptr " + type(stored(i.dtype), 1) + ", ptr " +
+                                     ref(i.src[0]) + ", i64 " +
+                                     (i.src[1] == kNone ? std::to_string(i.imm) : ref(i.src[1])));
             case Code::Scalar:
                 return scalar(v, i);
             case Code::Splat: {

@@ -18,6 +18,7 @@
 #include "columns.h"
 #include "cuda.h"
 #include "dots.h"
+#include "induction.h"
 #include "linearize.h"
 #include "llvm.h"
 #include "lowering.h"
@@ -251,6 +252,7 @@ Phase add_function(Lowering& l, Part& part, const std::string& symbol,
                                      .limits = std::move(limits),
                                      .teams = l.gpu(),
                                      .prefetch = placed.prefetch}));
+    if (!l.gpu()) carry_indices(l.functions.back());
     return describe_phase(part.analysis, placed, symbol);
 }
 

@@ -204,6 +204,58 @@ TEST_CASE("what is far and goes into a tile's results is fetched before the tile
     }
 }
 
+TEST_CASE("in an innermost loop nothing is multiplied for addresses") {
+    Arena a;
+    const std::int64_t rows = 96, columns = 200, steps = 100;
+    const Ref i = range(a, 0, rows, Role::Loop), j = range(a, 1, columns, Role::Loop),
+              k = range(a, 2, steps, Role::Reduce), yes = a.truth(true);
+    const Ref x = load(a, param(a, f32, 0), a.add(a.mul(i, a.index(steps)), k), yes),
+              y = load(a, param(a, f32, 1), a.add(a.mul(k, a.index(columns)), j), yes);
+    const Ref sum =
+        a.make(Op::Reduce, f32, {a.mul(x, y), k}, {static_cast<std::int64_t>(ReduceKind::Add)});
+    const CompiledKernel kernel(
+        sink_of(a, {store(a, param(a, f32, 2), a.add(a.mul(i, a.index(columns)), j), sum, yes)}),
+        runtime::make_target("native"));
+    std::size_t loops = 0;
+    const std::string& source = kernel.program.source;
+    // From the label of a loop to its end, where there is no other label between.
+    const std::regex innermost("\\n(loop\\d+):\\n((?:  .*\\n)*?)  br i1 .*label %\\1, ");
+    for (std::sregex_iterator at(source.begin(), source.end(), innermost), end; at != end; ++at) {
+        ++loops;
+        CHECK_MESSAGE(!std::regex_search((*at)[2].str(), std::regex("= mul i64")), at->str());
+    }
+    CHECK(loops > 0);
+}
+
+TEST_CASE("windows whose lanes lie apart go in short vectors, one at a time") {
+    Arena a;
+    const std::int64_t images = 64, side = 3, window = 2, height = side * window;
+    const Ref n = range(a, 0, images, Role::Loop), r = range(a, 1, side, Role::Loop),
+              c = range(a, 2, side, Role::Loop), p = range(a, 3, window, Role::Reduce),
+              q = range(a, 4, window, Role::Reduce), yes = a.truth(true);
+    const Ref row = a.add(a.mul(r, a.index(window)), p),
+              column = a.add(a.mul(c, a.index(window)), q);
+    const Ref x = load(
+        a, param(a, f32, 1),
+        a.add(a.add(a.mul(n, a.index(height * height)), a.mul(row, a.index(height))), column), yes);
+    const Ref most =
+        a.make(Op::Reduce, f32, {x, p, q}, {static_cast<std::int64_t>(ReduceKind::Max)});
+    const Ref at = a.add(a.add(a.mul(n, a.index(side * side)), a.mul(r, a.index(side))), c);
+    const CompiledKernel kernel(sink_of(a, {store(a, param(a, f32, 0), at, most, yes)}),
+                                runtime::make_target("native"));
+    const std::vector<float> in = noise(static_cast<std::size_t>(images * height * height));
+    std::vector<float> out(static_cast<std::size_t>(images * side * side)), copy = in;
+    kernel.run({out.data(), copy.data()}, {}, 2);
+    for (std::int64_t k = 0; k < images * side * side; ++k) {
+        const std::int64_t first = k / 9 * 36 + k % 9 / 3 * 12 + k % 3 * 2;
+        float best = -std::numeric_limits<float>::infinity();
+        for (std::int64_t w : {0, 1, 6, 7})
+            best = std::max(best, in[static_cast<std::size_t>(first + w)]);
+        REQUIRE(out[static_cast<std::size_t>(k)] == best);
+    }
+    CHECK(kernel.program.source.find("<16 x float>") == std::string::npos);
+}
+
 TEST_CASE("matrix products of every layout and ragged size") {
     struct Case {
         std::int64_t m, n, k;

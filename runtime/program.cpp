@@ -146,6 +146,24 @@ ProgramCache& ProgramCache::instance() {
     return cache;
 }
 
+namespace {
+
+// What takes longest is made first, so that no thread is left with it at the end: as a rule, what
+// has more ranges, then more nodes.
+void put_longest_first(std::vector<std::size_t>& kernels, std::span<const KernelRequest> requests,
+                       std::span<const std::string> keys) {
+    std::vector<std::pair<int, std::size_t>> work(requests.size());
+    for (const std::size_t i : kernels) {
+        std::uint64_t ranges = 0;
+        for (ir::Ref n : ir::toposort(std::span(&requests[i].sink, 1))) ranges |= n->ranges();
+        work[i] = {std::popcount(ranges), keys[i].size()};
+    }
+    std::ranges::stable_sort(kernels, std::ranges::greater(),
+                             [&](std::size_t i) { return work[i]; });
+}
+
+}  // namespace
+
 std::vector<std::shared_ptr<const LoadedProgram>> ProgramCache::load(
     std::span<const KernelRequest> requests, const codegen::Target& target) {
     const std::string around = surroundings(target);
@@ -182,10 +200,12 @@ std::vector<std::shared_ptr<const LoadedProgram>> ProgramCache::load(
         settle(keys[i], slots[i]);
     };
     const auto count = static_cast<std::int64_t>(mine.size());
-    if (ir::env::debug() >= 3)  // what is printed comes in the same order every time
+    if (ir::env::debug() >= 3) {  // what is printed comes in the same order every time
         for (std::int64_t n = 0; n < count; ++n) make_one(n);
-    else
+    } else {
+        put_longest_first(mine, requests, keys);
         ThreadPool::instance().for_each(count, make_one);
+    }
     std::vector<std::shared_ptr<const LoadedProgram>> programs;
     std::unique_lock lock(mutex_);
     for (const auto& slot : slots) {

@@ -34,13 +34,16 @@ struct Sizes {
     std::int64_t few_uses = 16;  // of an operand: not worth a copy
     std::int64_t steps = 512;    // of a block: its part of a panel fits near
     std::int64_t columns = 64;   // of a trip: a register tile wide
-    std::int64_t most_rows = 1024, copied_rows = 256, least_rows = 64;
+    std::int64_t most_rows = 1024, least_rows = 64;
+    // Where both operands are copied: a panel of so many steps stays in the nearest cache, but each
+    // block reads and writes the sums again. Few steps, of results that no cache holds, are one.
+    std::int64_t copied_steps = 128, copied_rows = 384, few_copied_rows = 256, far_results = 8;
     std::int64_t trips = 8;  // keep threads busy
     std::array<std::int64_t, 4> window_columns = {128, 64, 32, 16};
     std::int64_t chunks = 8;
 };
 // So that small kernels go the same ways.
-constexpr Sizes kForced{0, 0, 2, 1, 3, 20, 9, 9, 9, 1, {7, 5, 3, 2}, 2};
+constexpr Sizes kForced{0, 0, 2, 1, 3, 20, 9, 9, 3, 9, 9, 0, 1, {7, 5, 3, 2}, 2};
 
 constexpr std::int64_t kNearSum = ir::kNearSlot;
 
@@ -94,6 +97,14 @@ bool steps_apart(const Analysis& a, const Reducing& r) {
 double operand_bytes(const Analysis& a, const Reducing& r) {
     double bytes = 0;
     for (std::size_t l : r.loads) bytes += a.bytes_of(a.accesses[l]);
+    return bytes;
+}
+
+double result_bytes(const Analysis& a) {
+    double bytes = 0;
+    for (const MemoryAccess& m : a.accesses)
+        if (m.is_store)
+            bytes += a.volume(m.region) * static_cast<double>(size_of(m.node->src(2)->dtype()));
     return bytes;
 }
 
@@ -419,12 +430,16 @@ std::optional<BlockSizes> choose_blocks(const Form& form, BlockWish wish,
     const bool windowed = !parts.empty();
     if (windowed) trips = sizes.trips;
     const bool both_copied = !windowed && steps_apart(before, *sum);
-    const std::int64_t most_rows = both_copied ? sizes.copied_rows : sizes.most_rows,
-                       columns = of_few_rows > 0 ? of_few_rows
-                                 : both_copied   ? sizes.copied_rows
-                                                 : sizes.columns;
-    for (std::int64_t rows = most_rows; rows >= sizes.least_rows && trips < sizes.trips;
-         rows /= 2) {
+    const bool in_one = before.volume(sum->closed) <= sizes.few_steps &&
+                        result_bytes(before) > static_cast<double>(sizes.far_results * cache_bytes);
+    const std::int64_t copied_rows = in_one ? sizes.few_copied_rows : sizes.copied_rows,
+                       most_rows = both_copied ? copied_rows : sizes.most_rows,
+                       most_columns = of_few_rows > 0 ? of_few_rows
+                                      : both_copied   ? copied_rows
+                                                      : sizes.columns;
+    for (std::int64_t rows = most_rows, columns = most_columns;
+         rows >= sizes.least_rows && trips < sizes.trips;
+         (both_copied && columns > rows ? columns : rows) /= 2) {
         parts.clear();
         trips = batches;
         for (std::size_t g = 0; g < groups.size(); ++g) {
@@ -449,7 +464,8 @@ std::optional<BlockSizes> choose_blocks(const Form& form, BlockWish wish,
     for (const std::vector<BlockPart>& group : parts)
         for (const BlockPart& p : group) keep(chosen.trips, p);
     for (const BlockPart& p :
-         block_parts(before, *sum, sizes.steps, both_copied ? sizes.steps : 2 * sizes.steps))
+         both_copied && !in_one ? block_parts(before, *sum, sizes.copied_steps, sizes.copied_steps)
+                                : block_parts(before, *sum, sizes.steps, 2 * sizes.steps))
         keep(chosen.blocks, p);
     if (windowed) chosen.columns = in_windows[0].ranges.front();
     return chosen;

@@ -36,14 +36,14 @@ struct Sizes {
     std::int64_t columns = 64;   // of a trip: a register tile wide
     std::int64_t most_rows = 1024, least_rows = 64;
     // Where both operands are copied: a panel of so many steps stays in the nearest cache, but each
-    // block reads and writes the sums again. Few steps, of results that no cache holds, are one.
-    std::int64_t copied_steps = 128, copied_rows = 384, few_copied_rows = 256, far_results = 8;
+    // block reads and writes the sums again. Few steps are one block.
+    std::int64_t copied_steps = 128, copied_rows = 384, few_copied_rows = 256;
     std::int64_t trips = 8;  // keep threads busy
     std::array<std::int64_t, 4> window_columns = {128, 64, 32, 16};
     std::int64_t chunks = 8;
 };
 // So that small kernels go the same ways.
-constexpr Sizes kForced{0, 0, 2, 1, 3, 20, 9, 9, 3, 9, 9, 0, 1, {7, 5, 3, 2}, 2};
+constexpr Sizes kForced{0, 0, 2, 1, 3, 20, 9, 9, 3, 9, 9, 1, {7, 5, 3, 2}, 2};
 
 constexpr std::int64_t kNearSum = ir::kNearSlot;
 
@@ -97,14 +97,6 @@ bool steps_apart(const Analysis& a, const Reducing& r) {
 double operand_bytes(const Analysis& a, const Reducing& r) {
     double bytes = 0;
     for (std::size_t l : r.loads) bytes += a.bytes_of(a.accesses[l]);
-    return bytes;
-}
-
-double result_bytes(const Analysis& a) {
-    double bytes = 0;
-    for (const MemoryAccess& m : a.accesses)
-        if (m.is_store)
-            bytes += a.volume(m.region) * static_cast<double>(size_of(m.node->src(2)->dtype()));
     return bytes;
 }
 
@@ -430,8 +422,7 @@ std::optional<BlockSizes> choose_blocks(const Form& form, BlockWish wish,
     const bool windowed = !parts.empty();
     if (windowed) trips = sizes.trips;
     const bool both_copied = !windowed && steps_apart(before, *sum);
-    const bool in_one = before.volume(sum->closed) <= sizes.few_steps &&
-                        result_bytes(before) > static_cast<double>(sizes.far_results * cache_bytes);
+    const bool in_one = before.volume(sum->closed) <= sizes.few_steps;
     const std::int64_t copied_rows = in_one ? sizes.few_copied_rows : sizes.copied_rows,
                        most_rows = both_copied ? copied_rows : sizes.most_rows,
                        most_columns = of_few_rows > 0 ? of_few_rows

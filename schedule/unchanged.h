@@ -1,6 +1,6 @@
 #pragma once
-// Kernels that write over memory of which they change a part: a row of a cache, say. They go through
-// that part alone.
+// Kernels that write over memory of which they change a part: a row of a cache, say. They go
+// through that part alone.
 
 #include <optional>
 #include <span>

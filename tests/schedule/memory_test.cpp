@@ -167,9 +167,9 @@ TEST_CASE("what is set in place in two boxes is gone through once, from the firs
     const UOp once = with_box(x, {4, 0}, {6, 8}, data(f32, {2, 8}, 2));
     const UOp twice = ir::assign(x, with_box(once, {20, 0}, {21, 8}, data(f32, {1, 8}, 3)));
     check({twice});
-    const UOp reversed =
-        ir::assign(x, ir::where(ir::pad(ir::constant(boolean, 1, Shape{25, 8}), Ints{0, 0}, Ints{5, 0}),
-                                x, scaled(x, 3)));
+    const UOp reversed = ir::assign(
+        x, ir::where(ir::pad(ir::constant(boolean, 1, Shape{25, 8}), Ints{0, 0}, Ints{5, 0}), x,
+                     scaled(x, 3)));
     check({reversed});
 }
 

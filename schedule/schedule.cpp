@@ -47,6 +47,70 @@ bool has_check(ir::Ref sink) {
                                [](ir::Ref node) { return node->is(Op::Check); });
 }
 
+// A task for each kernel, of which the kernel itself may still change.
+std::vector<Task> make_tasks(const Plan& plan, const Chains& chains, const BlockTable& blocks) {
+    std::unordered_map<ir::Ref, bool> checks;
+    std::vector<Task> tasks;
+    for (const FinishedKernel& f : chains.kernels) {
+        const auto [check, fresh] = checks.try_emplace(f.sink, false);
+        if (fresh) check->second = has_check(f.sink);
+        Task task{kNone, false, {}, {}, check->second};
+        for (Id memory : f.memories) task.segment.blocks.push_back(blocks.of[memory]);
+        tasks.push_back(std::move(task));
+    }
+    for (KernelId k = 0; k < plan.kernels().size(); ++k) {
+        std::vector<std::uint32_t>& after = tasks[chains.of[k]].after;
+        for (KernelId read : plan.kernels()[k].reads) {
+            const std::uint32_t task = chains.of[read];
+            if (task != chains.of[k] && std::ranges::find(after, task) == after.end())
+                after.push_back(task);
+        }
+        std::ranges::sort(after);
+    }
+    return tasks;
+}
+
+// Assigns take their targets' memory where they may, and leave what stays as it is alone.
+void write_in_place(const Graph& graph, const Plan& plan, const BlockTable& blocks,
+                    const Assumptions& assumptions, Schedule& out, std::vector<Task>& tasks,
+                    Chains& chains) {
+    std::map<std::uint32_t, std::vector<std::pair<Id, Id>>> written;  // by task: result, target
+    for (Id n = 0; n < graph.size(); ++n) {
+        if (graph.op(n) != Op::Assign || plan.home(n) == kNone) continue;
+        const Id target = graph.base(graph.src(n, 0));
+        const std::uint32_t writer = chains.of[plan.home(n)];
+        if (graph.op(target) == Op::Buffer &&
+            write_in_place(out, tasks, writer, chains.kernels[writer].sink, blocks.of[n],
+                           blocks.of[target], assumptions))
+            written[writer].emplace_back(n, target);
+    }
+    for (const auto& [task, pairs] : written) {
+        FinishedKernel& f = chains.kernels[task];
+        if (auto narrower = without_unchanged(graph, *out.arena, f, pairs))
+            f = *std::move(narrower);
+    }
+}
+
+// Equal kernels are one entry.
+void take_kernels(const Chains& chains, const BlockTable& blocks, Schedule& out,
+                  std::vector<Task>& tasks) {
+    std::unordered_map<ir::Ref, std::uint32_t> entries;
+    for (std::size_t t = 0; t < tasks.size(); ++t) {
+        const FinishedKernel& f = chains.kernels[t];
+        const auto [entry, fresh] =
+            entries.try_emplace(f.sink, static_cast<std::uint32_t>(out.kernels.size()));
+        if (fresh) out.kernels.push_back({f.sink, f.name});
+        Task& task = tasks[t];
+        task.kernel = entry->second;
+        task.segmentable = f.segmentable;
+        task.segment.blocks.clear();
+        for (Id memory : f.memories) task.segment.blocks.push_back(blocks.of[memory]);
+        task.segment.scalars = f.scalars;
+        task.flops = f.flops;
+        task.bytes = f.bytes;
+    }
+}
+
 }  // namespace
 
 Schedule make_schedule(const Normalised& normalised, const Assumptions& assumptions) {
@@ -76,55 +140,9 @@ Schedule make_schedule(const Normalised& normalised, const Assumptions& assumpti
     Chains chains = chain_kernels(graph, *out.arena, plan, std::move(finished), is_temporary,
                                   {assumptions.near_bytes, assumptions.chain_always});
 
-    std::unordered_map<ir::Ref, bool> checks;
-    std::vector<Task> tasks;
-    for (const FinishedKernel& f : chains.kernels) {
-        const auto [check, fresh] = checks.try_emplace(f.sink, false);
-        if (fresh) check->second = has_check(f.sink);
-        Task task{kNone, f.segmentable, {}, {}, check->second};
-        for (Id memory : f.memories) task.segment.blocks.push_back(blocks.of[memory]);
-        tasks.push_back(std::move(task));
-    }
-    for (KernelId k = 0; k < plan.kernels().size(); ++k) {
-        std::vector<std::uint32_t>& after = tasks[chains.of[k]].after;
-        for (KernelId read : plan.kernels()[k].reads) {
-            const std::uint32_t task = chains.of[read];
-            if (task != chains.of[k] && std::ranges::find(after, task) == after.end())
-                after.push_back(task);
-        }
-        std::ranges::sort(after);
-    }
-    std::map<std::uint32_t, std::vector<std::pair<Id, Id>>> in_place;  // by task: result, target
-    for (Id n = 0; n < graph.size(); ++n) {
-        if (graph.op(n) != Op::Assign || plan.home(n) == kNone) continue;
-        const Id target = graph.base(graph.src(n, 0));
-        const std::uint32_t writer = chains.of[plan.home(n)];
-        if (graph.op(target) == Op::Buffer &&
-            write_in_place(out, tasks, writer, chains.kernels[writer].sink, blocks.of[n],
-                           blocks.of[target], assumptions))
-            in_place[writer].emplace_back(n, target);
-    }
-    for (const auto& [task, written] : in_place) {
-        FinishedKernel& f = chains.kernels[task];
-        if (auto narrower = without_unchanged(graph, *out.arena, f, written))
-            f = *std::move(narrower);
-    }
-
-    // Equal kernels are one entry.
-    std::unordered_map<ir::Ref, std::uint32_t> entries;
-    for (std::size_t t = 0; t < tasks.size(); ++t) {
-        const FinishedKernel& f = chains.kernels[t];
-        const auto [entry, fresh] =
-            entries.try_emplace(f.sink, static_cast<std::uint32_t>(out.kernels.size()));
-        if (fresh) out.kernels.push_back({f.sink, f.name});
-        Task& task = tasks[t];
-        task.kernel = entry->second;
-        task.segment.blocks.clear();
-        for (Id memory : f.memories) task.segment.blocks.push_back(blocks.of[memory]);
-        task.segment.scalars = f.scalars;
-        task.flops = f.flops;
-        task.bytes = f.bytes;
-    }
+    std::vector<Task> tasks = make_tasks(plan, chains, blocks);
+    write_in_place(graph, plan, blocks, assumptions, out, tasks, chains);
+    take_kernels(chains, blocks, out, tasks);
     out.launches = order_launches(tasks);
     out.arena_bytes = place_temporaries(out.launches, out.blocks);
     return out;

@@ -46,6 +46,9 @@ void order_serial(const Form& form, Placed& placed) {
     std::uint64_t masked = 0;
     for (const MemoryAccess& m : after.accesses)
         if (!m.is_store) masked |= m.node->src(2)->ranges();
+    // The last trip of a ragged range is code of its own, wherever it is.
+    for (std::int64_t n : after.numbers)
+        if (is_ragged(after.range[n])) masked &= ~(std::uint64_t{1} << n);
     for (std::int64_t n : after.numbers) {
         if (ir::role_of(after.range[n]) != ir::Role::Serial ||
             std::ranges::find(placed.order, n) != placed.order.end())

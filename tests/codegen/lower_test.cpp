@@ -227,6 +227,31 @@ TEST_CASE("in an innermost loop nothing is multiplied for addresses") {
     CHECK(loops > 0);
 }
 
+TEST_CASE("rows that fill no whole number of vectors are gone through one after the other") {
+    Arena a;
+    const std::int64_t images = 50, channels = 6, points = 410;
+    const Ref c = range(a, 0, channels, Role::Loop), n = range(a, 1, images, Role::Reduce),
+              i = range(a, 2, points, Role::Reduce);
+    const Ref row = a.add(a.mul(n, a.index(channels)), c);
+    const Ref x = load(a, param(a, f32, 1), a.add(a.mul(row, a.index(points)), i), a.truth(true));
+    const Ref sum =
+        a.make(Op::Reduce, f32, {x, n, i}, {static_cast<std::int64_t>(ReduceKind::Add)});
+    const CompiledKernel kernel(sink_of(a, {store(a, param(a, f32, 0), c, sum, a.truth(true))}),
+                                runtime::make_target("avx2"));
+    std::vector<float> in(static_cast<std::size_t>(images * channels * points)), out(channels);
+    for (std::size_t k = 0; k < in.size(); ++k) in[k] = static_cast<float>(k % 7);
+    kernel.run({out.data(), in.data()}, {}, 2);
+    for (std::int64_t k = 0; k < channels; ++k) {
+        float expected = 0;
+        for (std::int64_t p = 0; p < images * points; ++p)
+            expected +=
+                in[static_cast<std::size_t>((p / points * channels + k) * points + p % points)];
+        CHECK(out[static_cast<std::size_t>(k)] == expected);
+    }
+    CHECK_MESSAGE(kernel.program.schedule.find("order r1 r3") != std::string::npos,
+                  kernel.program.schedule);
+}
+
 TEST_CASE("windows whose lanes lie apart go in short vectors, one at a time") {
     Arena a;
     const std::int64_t images = 64, side = 3, window = 2, height = side * window;

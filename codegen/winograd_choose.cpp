@@ -232,12 +232,20 @@ std::optional<WinogradSizes> choose_winograd(const Form& form, WinogradWish wish
     const bool has_all = rows == t.down && some == e.images;
     // Few tiles of a row make short vectors.
     if (t.across <= kShortRow) sizes.inputs_first = sizes.outputs_first = true;
-    const std::int64_t tile_trips = e.images / some * (t.down / rows) * e.groups;
     std::int64_t channels =
         has_all ? channels_of_all_tiles(e, squares * 4, tiles, steps, cache_bytes)
                 : even_part(e.outputs,
                             std::max<std::int64_t>(kLanes, cache_bytes / 2 / (squares * 4 * tiles)),
                             kLanes);
+    // Half the tiles, if all channels are near then: the image's transform is never far.
+    if (!has_all && channels < e.outputs) {
+        tiles = choose_tiles(kTiles / 2);
+        if (squares * 4 * tiles * (e.outputs + steps) <= cache_bytes / 2)
+            channels = e.outputs;
+        else
+            tiles = choose_tiles(kTiles);
+    }
+    const std::int64_t tile_trips = e.images / some * (t.down / rows) * e.groups;
     while (channels > kLanes && tile_trips * (e.outputs / channels) < kTrips)
         channels = even_part(e.outputs, channels / 2, kLanes);
     // A large image is transformed in the trips, all channels of few tiles at a time.

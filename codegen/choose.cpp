@@ -22,7 +22,7 @@ constexpr std::int64_t kFarApart = 16;     // elements: neighbours across rows s
 constexpr double kRowBytes = 1 << 15;      // of the nearest cache, for a row kept near
 constexpr double kLongRowBytes = 1 << 18;  // of the second, for one that is dear
 constexpr double kTileBytes = 1 << 17;     // of the second, for the rows of a tile
-constexpr double kNearColumns = 1 << 17;   // of the second, for an operand that is there as a whole
+constexpr double kNearColumns = 1 << 18;   // of the second, for an operand that is there as a whole
 constexpr int kDearOps = 12;
 constexpr int kCostlyOps = 8;  // value ops above which computing again is dearer than reading back
 constexpr std::int64_t kWindow = 4, kWindowVectors = 18, kSelection = 4;
@@ -536,6 +536,13 @@ bool is_batch(const Analysis& a, std::int64_t n) {
     });
 }
 
+// Whether each step of the range has other memory along the vectors of a tile.
+bool has_own_columns(const Analysis& a, std::int64_t vector, std::int64_t n) {
+    return std::ranges::all_of(a.accesses, [&](const MemoryAccess& m) {
+        return m.is_store || !m.depends(vector) || m.depends(n);
+    });
+}
+
 // Whether all that is read along the vectors of a tile stays near, whichever block of it is next:
 // rows of results are written as they lie then.
 bool columns_stay_near(const Analysis& a, std::int64_t vector) {
@@ -646,6 +653,11 @@ Placed apply(Form& form, const Analysis& before, const Plan& plan) {
                             copied == nullptr && columns_stay_near(before, plan.vector);
     result.parallel.insert(rows_first ? result.parallel.begin() : result.parallel.end(),
                            parallel.begin(), parallel.end());
+    // Images are gone through one after the other: blocks of one follow each other in memory.
+    if (plan.contraction && plan.staged_for != 0 && !blocks.empty())
+        std::ranges::stable_partition(result.parallel, [&](Ref r) {
+            return has_own_columns(before, plan.vector, r->arg(0));
+        });
     if (plan.trips) result.parallel = *plan.trips;
     for (Ref r : result.parallel) result.order.push_back(r->arg(0));
     if (!plan.contraction && !plan.trips) {

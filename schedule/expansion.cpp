@@ -145,6 +145,12 @@ Ref Expansion::checked(Id gather, Id index, TupleId at, Ref valid, std::int64_t 
         checks_, [&](const CheckSite& c) { return c.bound == bound && c.what == what; });
     const std::int64_t id = site - checks_.begin();
     if (site == checks_.end()) checks_.push_back({what, bound});
+    // One element has one stand-in, whatever an axis of one step is read at: what it is read at
+    // may depend on the element itself.
+    std::vector<Ref> places(tuple(at).begin(), tuple(at).end());
+    for (std::size_t axis = 0; axis < places.size(); ++axis)
+        if (graph_.shape(index)[axis] == 1) places[axis] = index_.constant(0);
+    at = intern(places);
     const Ref memory = ir::param(arena_, graph_.dtype(index), kStandInSlot + index);
     const Ref value =
         ir::load(arena_, memory, index_.flatten(tuple(at), graph_.shape(index)), valid);

@@ -85,6 +85,15 @@ TEST_CASE("elements are set in place") {
                         x.set({0}, zeros({3})));
 }
 
+TEST_CASE("an element is read at a place that is made of the element") {
+    for_each_device([] {
+        const Tensor x({2, 4, 0, 0});
+        const Tensor middle = median(x, 0, true).values;
+        expect(middle[{remainder(middle, 1)}], {0});
+        expect(middle[{remainder(middle + 3, 1)}] + 5, {5});
+    });
+}
+
 TEST_CASE("gather, select and take") {
     for_each_device([] {
         const Tensor x({{1, 2, 3}, {4, 5, 6}});

@@ -403,6 +403,7 @@ private:
             case Code::Store:
                 return store(i);
             case Code::Address:
+                throw InternalError("codegen: addresses that loops carry are the CPU's");
             case Code::Lined:
             case Code::Mix:
                 throw InternalError("codegen: stores past the caches are the CPU's");

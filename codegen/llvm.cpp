@@ -291,7 +291,7 @@ private:
         block(l.body);
         const std::string latch = label_, again = fresh("t");
         const bool counts = l.until == kNone;
-        std::string next = counts ? fresh("n") : ref(l.carried.back().next);
+        const std::string next = counts ? fresh("n") : ref(l.carried.back().next);
         if (counts) line(next + " = add nsw i64 " + ref(l.index) + ", 1");
         const bool by_memory = !counts && is_memory(inst(l.until));
         line(again + (by_memory ? " = icmp ult ptr " : " = icmp slt i64 ") + next + ", " +

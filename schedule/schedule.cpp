@@ -47,7 +47,16 @@ bool has_check(ir::Ref sink) {
                                [](ir::Ref node) { return node->is(Op::Check); });
 }
 
-// A task for each kernel, of which the kernel itself may still change.
+void describe(Task& task, const FinishedKernel& f, const BlockTable& blocks) {
+    task.segmentable = f.segmentable;
+    task.segment.blocks.clear();
+    for (Id memory : f.memories) task.segment.blocks.push_back(blocks.of[memory]);
+    task.segment.scalars = f.scalars;
+    task.flops = f.flops;
+    task.bytes = f.bytes;
+}
+
+// A task for each kernel, whose entry is not known yet.
 std::vector<Task> make_tasks(const Plan& plan, const Chains& chains, const BlockTable& blocks) {
     std::unordered_map<ir::Ref, bool> checks;
     std::vector<Task> tasks;
@@ -55,7 +64,7 @@ std::vector<Task> make_tasks(const Plan& plan, const Chains& chains, const Block
         const auto [check, fresh] = checks.try_emplace(f.sink, false);
         if (fresh) check->second = has_check(f.sink);
         Task task{kNone, false, {}, {}, check->second};
-        for (Id memory : f.memories) task.segment.blocks.push_back(blocks.of[memory]);
+        describe(task, f, blocks);
         tasks.push_back(std::move(task));
     }
     for (KernelId k = 0; k < plan.kernels().size(); ++k) {
@@ -86,28 +95,22 @@ void write_in_place(const Graph& graph, const Plan& plan, const BlockTable& bloc
     }
     for (const auto& [task, pairs] : written) {
         FinishedKernel& f = chains.kernels[task];
-        if (auto narrower = without_unchanged(graph, *out.arena, f, pairs))
+        if (auto narrower = without_unchanged(graph, *out.arena, f, pairs)) {
             f = *std::move(narrower);
+            describe(tasks[task], f, blocks);
+        }
     }
 }
 
 // Equal kernels are one entry.
-void take_kernels(const Chains& chains, const BlockTable& blocks, Schedule& out,
-                  std::vector<Task>& tasks) {
+void take_kernels(const Chains& chains, Schedule& out, std::vector<Task>& tasks) {
     std::unordered_map<ir::Ref, std::uint32_t> entries;
     for (std::size_t t = 0; t < tasks.size(); ++t) {
         const FinishedKernel& f = chains.kernels[t];
         const auto [entry, fresh] =
             entries.try_emplace(f.sink, static_cast<std::uint32_t>(out.kernels.size()));
         if (fresh) out.kernels.push_back({f.sink, f.name});
-        Task& task = tasks[t];
-        task.kernel = entry->second;
-        task.segmentable = f.segmentable;
-        task.segment.blocks.clear();
-        for (Id memory : f.memories) task.segment.blocks.push_back(blocks.of[memory]);
-        task.segment.scalars = f.scalars;
-        task.flops = f.flops;
-        task.bytes = f.bytes;
+        tasks[t].kernel = entry->second;
     }
 }
 
@@ -142,7 +145,7 @@ Schedule make_schedule(const Normalised& normalised, const Assumptions& assumpti
 
     std::vector<Task> tasks = make_tasks(plan, chains, blocks);
     write_in_place(graph, plan, blocks, assumptions, out, tasks, chains);
-    take_kernels(chains, blocks, out, tasks);
+    take_kernels(chains, out, tasks);
     out.launches = order_launches(tasks);
     out.arena_bytes = place_temporaries(out.launches, out.blocks);
     return out;

@@ -58,15 +58,17 @@ std::optional<FinishedKernel> without_unchanged(const Graph& graph, ir::Arena& a
         if (n->is(Op::Range) && n->src(0)->is(Op::Const) && ir::role_of(n) == ir::Role::Loop)
             ranges.push_back(n);
     }
+    std::vector<Ref> changed_there;  // by store
+    for (Ref store : stores) changed_there.push_back(changed_where(arena, store, kernel, in_place));
     const std::uint64_t in_order = walked_in_order(stores);
     std::vector<std::pair<Ref, Ref>> narrower;
     for (Ref r : ranges) {
         const std::uint64_t bit = std::uint64_t{1} << r->arg(0);
         const Bounds all{0, r->src(0)->arg(0) - 1};
         Bounds changed{all.max, all.min};
-        for (Ref store : stores) {
-            if ((store->ranges() & bit) == 0) continue;
-            const Ref where = changed_where(arena, store, kernel, in_place);
+        for (std::size_t i = 0; i < stores.size(); ++i) {
+            if ((stores[i]->ranges() & bit) == 0) continue;
+            const Ref where = changed_there[i];
             const Bounds mine = where == nullptr ? all : ir::bounds_given(arena, r, where);
             changed = {std::min(changed.min, mine.min), std::max(changed.max, mine.max)};
         }

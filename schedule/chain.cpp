@@ -384,6 +384,11 @@ private:
             read.push_back(row.read);
             trips *= static_cast<double>(size_of_range(row.written));
         }
+        const bool few = size_of_range(rows.back().written) < cost::kNearRows;
+        if (few && !limits_.always &&
+            (reads_again_for_outer_rows(writer, written, -1) ||
+             reads_again_for_outer_rows(reader, read, slot)))
+            return false;
         return row_bytes * cost::kNearRows <= limits_.near_bytes &&
                (trips >= cost::kChainRows * cost::kParallelRows || limits_.always) &&
                shared_bytes(writer, written, -1) + shared_bytes(reader, read, slot) <=

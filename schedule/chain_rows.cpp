@@ -144,4 +144,14 @@ double shared_bytes(Ref sink, std::span<const Ref> rows, std::int64_t but_slot) 
     return total;
 }
 
+bool reads_again_for_outer_rows(Ref sink, std::span<const Ref> rows, std::int64_t but_slot) {
+    const std::vector<Ref> order = ir::toposort(std::span<const Ref>(&sink, 1));
+    return std::ranges::any_of(product_operands(order), [&](Ref load) {
+        return load->src(0)->arg(0) != but_slot &&
+               std::ranges::any_of(rows.first(rows.size() - 1), [&](Ref row) {
+                   return (load->src(1)->ranges() & row->ranges()) == 0;
+               });
+    });
+}
+
 }  // namespace sinter::schedule

@@ -37,4 +37,8 @@ bool stays_in_row(ir::Ref reader, std::int64_t slot, std::span<const Row> rows);
 /// whole for each of them).
 double shared_bytes(ir::Ref sink, std::span<const ir::Ref> rows, std::int64_t but_slot);
 
+/// Whether a sum of products goes through a whole operand, that of `but_slot` aside, for each step
+/// of a row that is not the innermost.
+bool reads_again_for_outer_rows(ir::Ref sink, std::span<const ir::Ref> rows, std::int64_t but_slot);
+
 }  // namespace sinter::schedule

@@ -31,6 +31,9 @@ inline constexpr std::size_t kMaxPlaces = 16;
 inline constexpr double kChainBytes = 1 << 20;
 inline constexpr std::int64_t kChainRows = 16;
 inline constexpr std::int64_t kNearRows = 6;
+/// Images of so many pixels are too few columns for a product on its own: the last vectors are
+/// half empty, and operands are fetched again for each.
+inline constexpr std::int64_t kFewPixels = 256;
 inline constexpr std::size_t kMaxStores = 12;
 inline constexpr std::size_t kMaxRanges = 48;
 

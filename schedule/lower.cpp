@@ -37,11 +37,12 @@ struct KeyHash {
 
 class Lowering {
 public:
-    Lowering(Expansion& expansion, const Plan& plan, KernelId kernel)
+    Lowering(Expansion& expansion, const Plan& plan, const Layouts& layouts, KernelId kernel)
         : x_(expansion),
           g_(expansion.graph()),
           a_(expansion.arena()),
           plan_(plan),
+          layouts_(layouts),
           kernel_(kernel) {}
 
     std::vector<Ref> stores();
@@ -60,7 +61,7 @@ private:
     Ref guarded(Ref check, Ref value) const;
 
     Ref memory(Id n) { return ir::param(a_, g_.dtype(n), n); }
-    Ref at(TupleId tuple, Id n) { return x_.index().flatten(x_.tuple(tuple), g_.shape(n)); }
+    Ref at(TupleId tuple, Id n);
     bool passes_value(Op op) const {
         return ir::is_movement(op) || op == Op::Detach || op == Op::Contiguous || op == Op::Copy ||
                op == Op::Assign || op == Op::Gather;
@@ -70,6 +71,7 @@ private:
     const Graph& g_;
     ir::Arena& a_;
     const Plan& plan_;
+    const Layouts& layouts_;
     const KernelId kernel_;
     std::unordered_map<Key, Ref, KeyHash> values_;
     std::unordered_map<Ref, Ref> rewritten_;
@@ -82,6 +84,22 @@ Key canonical(Key key) {
         key.fill = 0;
     }
     return key;
+}
+
+Ref Lowering::at(TupleId tuple, Id n) {
+    const std::span<const Ref> index = x_.tuple(tuple);
+    const std::span<const std::int64_t> shape = g_.shape(n);
+    const std::size_t outermost = layouts_[n];
+    if (outermost == 0) return x_.index().flatten(index, shape);
+    std::vector<Ref> turned(index.begin(), index.end());
+    std::vector<std::int64_t> sizes(shape.begin(), shape.end());
+    const auto to_front = [&](auto& axes) {
+        const auto at = axes.begin() + static_cast<std::ptrdiff_t>(outermost);
+        std::rotate(axes.begin(), at, at + 1);
+    };
+    to_front(turned);
+    to_front(sizes);
+    return x_.index().flatten(turned, sizes);
 }
 
 void Lowering::sources(const Key& key, std::vector<Key>& out) {
@@ -362,8 +380,9 @@ std::vector<Ref> Lowering::stores() {
 
 }  // namespace
 
-std::vector<Ref> lower_kernel(Expansion& expansion, const Plan& plan, KernelId id) {
-    return Lowering(expansion, plan, id).stores();
+std::vector<Ref> lower_kernel(Expansion& expansion, const Plan& plan, const Layouts& layouts,
+                              KernelId id) {
+    return Lowering(expansion, plan, layouts, id).stores();
 }
 
 }  // namespace sinter::schedule

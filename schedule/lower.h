@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "layout.h"
 #include "plan.h"
 
 namespace sinter::schedule {
@@ -10,6 +11,7 @@ namespace sinter::schedule {
 /// The stores of kernel `id`, in order. Params carry the number of the node whose memory they are
 /// as their slot, Variables the position of the Bind; ranges are all loops. `finish` puts that in
 /// order.
-std::vector<ir::Ref> lower_kernel(Expansion& expansion, const Plan& plan, KernelId id);
+std::vector<ir::Ref> lower_kernel(Expansion& expansion, const Plan& plan, const Layouts& layouts,
+                                  KernelId id);
 
 }  // namespace sinter::schedule

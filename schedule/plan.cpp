@@ -322,8 +322,21 @@ void Plan::add_store(KernelId id, Id n, TupleId tuple, PlannedStore::Kind kind) 
     kernels_[id].loops |= expansion_.mask(tuple);
 }
 
+void Plan::load(Id n, const Use& use) {
+    const Scope& scope = scopes_[use.scope];
+    kernels_[use.kernel].loads.push_back({n, use.tuple, scope.contraction ? scope.closed : 0});
+}
+
+// Every kernel but its own that uses the stored value finds it in memory.
+void Plan::read_back(Id n) {
+    for (const Use& use : uses_[n]) {
+        if (use.kernel == home_[n]) continue;
+        depend(use.kernel, home_[n]);
+        load(n, use);
+    }
+}
+
 void Plan::depend(KernelId reader, KernelId writer) {
-    if (reader == writer) return;
     std::vector<KernelId>& reads = kernels_[reader].reads;
     const auto at = std::ranges::lower_bound(reads, writer);
     if (at == reads.end() || *at != writer) reads.insert(at, writer);
@@ -358,12 +371,12 @@ void Plan::store(Id n) {
             home_[n] = id;
         }
         const KernelId home = home_[n];
-        for (const Use& use : uses_[n]) depend(use.kernel, home);
+        read_back(n);
         uses_[n].assign(1,
                         {home, 0, kernels_[home].stores.back().tuple, expansion_.index().truth()});
     } else {
         const KernelId home = home_[n];
-        for (const Use& use : uses_[n]) depend(use.kernel, home);
+        read_back(n);
         std::erase_if(uses_[n], [&](const Use& use) { return use.kernel != home; });
     }
     expand(n);
@@ -445,7 +458,7 @@ void Plan::store_scatter(Id n) {
         depend(combine, base);
         home_[n] = combine;
     }
-    for (const Use& use : uses_[n]) depend(use.kernel, home_[n]);
+    read_back(n);
 }
 
 void Plan::expand(Id n) {
@@ -475,11 +488,13 @@ void Plan::expand(Id n) {
 
 void Plan::push(KernelId kernel, std::uint32_t scope, const Read& read, bool loads) {
     ++kernels_[kernel].nodes;
-    if (graph_.is_leaf(read.node)) return;
+    const bool leaf = graph_.is_leaf(read.node);
+    if (leaf && graph_.op(read.node) != Op::Buffer) return;
     Use use{kernel, scope, read.tuple, read.valid, loads};
     // What does not depend on a reduction's ranges is computed outside of it.
     while (use.scope != 0 && (mask(use) & scopes_[use.scope].closed) == 0)
         use.scope = scopes_[use.scope].parent;
+    if (leaf) return load(read.node, use);
     std::vector<Use>& uses = uses_[read.node];
     auto at = uses.begin();
     while (at != uses.end() && at->kernel <= kernel) {

@@ -25,8 +25,16 @@ struct PlannedStore {
     Kind kind;
 };
 
+/// A value that a planned kernel reads from memory.
+struct PlannedRead {
+    Id node;
+    TupleId tuple;
+    std::uint64_t summed;  ///< ranges that the matrix product closes which it is read for, if any
+};
+
 struct PlannedKernel {
     std::vector<PlannedStore> stores;
+    std::vector<PlannedRead> loads;
     std::vector<KernelId> reads;  ///< kernels whose results it needs, ascending
     std::vector<std::uint64_t>
         spine;  ///< ranges that inlined reductions keep open: a chain under inclusion
@@ -90,6 +98,8 @@ private:
     void add_store(KernelId kernel, Id n, TupleId tuple,
                    PlannedStore::Kind kind = PlannedStore::Kind::Value);
     void depend(KernelId reader, KernelId writer);
+    void read_back(Id n);
+    void load(Id n, const Use& use);
     bool reaches(KernelId from, KernelId to) const;
     KernelId new_kernel();
     void expand(Id n);

@@ -6,6 +6,7 @@
 #include "chain.h"
 #include "finish.h"
 #include "in_place.h"
+#include "layout.h"
 #include "lower.h"
 #include "memory.h"
 #include "order.h"
@@ -133,13 +134,15 @@ Schedule make_schedule(const Normalised& normalised, const Assumptions& assumpti
     const Plan plan(expansion, profile);
     const BlockTable blocks = make_blocks(graph, plan, out);
 
-    std::vector<FinishedKernel> finished;
-    for (KernelId k = 0; k < plan.kernels().size(); ++k)
-        finished.push_back(finish(graph, *out.arena, lower_kernel(expansion, plan, k)));
-
     const auto is_temporary = [&](Id n) {
         return blocks.of[n] != kNone && out.blocks[blocks.of[n]].kind == Block::Kind::Temporary;
     };
+    const Layouts layouts = choose_layouts(expansion, plan, is_temporary);
+
+    std::vector<FinishedKernel> finished;
+    for (KernelId k = 0; k < plan.kernels().size(); ++k)
+        finished.push_back(finish(graph, *out.arena, lower_kernel(expansion, plan, layouts, k)));
+
     Chains chains = chain_kernels(graph, *out.arena, plan, std::move(finished), is_temporary,
                                   {assumptions.near_bytes, assumptions.chain_always});
 

@@ -207,6 +207,15 @@ TEST_CASE("a product of a product in blocks of rows is what REF computes") {
     CHECK(launches(program) == 1);
 }
 
+TEST_CASE("sums over pixels are taken of many channels at a time, not of few images") {
+    const Program program = [] {
+        const Tensor w = randn({1500, 64}).realize(), x = randn({64, 4 * 150}).realize();
+        return sum(relu(reshape(matmul(w, x), {1500, 4, 150})), 2);
+    };
+    CHECK(difference(program) < kTolerance);
+    CHECK(launches(program) == 1);
+}
+
 TEST_CASE("a kernel that writes a value beside its rows is no part of a chain over them") {
     // Small enough for the mean to be computed, and written, where the first product is.
     const ir::env::Override chain("CHAIN", "2");

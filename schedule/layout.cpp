@@ -1,0 +1,103 @@
+#include "layout.h"
+
+#include <algorithm>
+#include <optional>
+
+#include "cost.h"
+
+namespace sinter::schedule {
+
+using ir::Op;
+using ir::Ref;
+
+namespace {
+
+/// A place in a value of images, channels and pixels.
+struct Place {
+    std::size_t channels;  ///< the axis
+    Ref image, channel;
+    std::vector<Ref> pixel;
+};
+
+std::optional<Place> place_of(const Graph& g, Id n, std::span<const Ref> tuple) {
+    const std::span<const std::int64_t> shape = g.shape(n);
+    std::vector<std::size_t> axes;
+    for (std::size_t d = 0; d < shape.size(); ++d)
+        if (shape[d] > 1) axes.push_back(d);
+    if (axes.size() < 3 || !tuple[axes[0]]->is(Op::Range)) return std::nullopt;
+    Place place{axes[1], tuple[axes[0]], tuple[axes[1]], {}};
+    for (std::size_t i = 2; i < axes.size(); ++i) place.pixel.push_back(tuple[axes[i]]);
+    if ((place.channel->ranges() & place.image->ranges()) != 0) return std::nullopt;
+    return place;
+}
+
+std::int64_t count(std::span<const Ref> ranges) {
+    std::int64_t product = 1;
+    for (Ref r : ranges) product *= r->src(0)->arg(0);
+    return product;
+}
+
+class Chooser {
+public:
+    Chooser(const Expansion& expansion, const std::function<bool(Id)>& is_temporary)
+        : x_(expansion),
+          g_(expansion.graph()),
+          is_temporary_(is_temporary),
+          layouts_(g_.size(), 0) {}
+
+    void look_at(const PlannedKernel& kernel) {
+        if (!kernel.contraction || kernel.sealed) return;
+        for (const PlannedRead& read : kernel.loads) {
+            if (read.summed == 0) continue;
+            const auto operand = place_of(g_, read.node, x_.tuple(read.tuple));
+            if (operand && is_product(*operand, read.summed)) join_images(kernel, *operand);
+        }
+    }
+    Layouts layouts() && { return std::move(layouts_); }
+
+private:
+    /// Whether nothing but channels is summed, for few pixels.
+    static bool is_product(const Place& operand, std::uint64_t summed) {
+        return (operand.image->ranges() & summed) == 0 && operand.channel->ranges() != 0 &&
+               (operand.channel->ranges() & ~summed) == 0 &&
+               std::ranges::all_of(
+                   operand.pixel,
+                   [&](Ref p) { return p->is(Op::Range) && (p->ranges() & summed) == 0; }) &&
+               count(operand.pixel) <= cost::kFewPixels;
+    }
+
+    /// Turns all that the kernel has of the images, or nothing.
+    void join_images(const PlannedKernel& kernel, const Place& operand) {
+        std::vector<std::pair<Id, std::size_t>> turned;
+        const auto turns = [&](Id n, TupleId tuple) {
+            if ((x_.mask(tuple) & operand.image->ranges()) == 0) return true;
+            const auto place = place_of(g_, n, x_.tuple(tuple));
+            if (!place || place->image != operand.image || place->pixel != operand.pixel ||
+                !is_temporary_(n) || g_.op(n) == Op::Scatter)
+                return false;
+            turned.emplace_back(n, place->channels);
+            return true;
+        };
+        for (const PlannedRead& read : kernel.loads)
+            if (!turns(read.node, read.tuple)) return;
+        for (const PlannedStore& store : kernel.stores)
+            if (!turns(store.node, store.tuple)) return;
+        for (const auto& [n, channels] : turned) layouts_[n] = static_cast<std::uint8_t>(channels);
+    }
+
+    const Expansion& x_;
+    const Graph& g_;
+    const std::function<bool(Id)>& is_temporary_;
+    Layouts layouts_;
+};
+
+}  // namespace
+
+Layouts choose_layouts(const Expansion& expansion, const Plan& plan,
+                       const std::function<bool(Id)>& is_temporary) {
+    Chooser chooser(expansion, is_temporary);
+    for (const PlannedKernel& kernel : plan.kernels()) chooser.look_at(kernel);
+    return std::move(chooser).layouts();
+}
+
+}  // namespace sinter::schedule

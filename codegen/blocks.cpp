@@ -21,10 +21,15 @@ constexpr double kCopyRows = 16;        // rows computed in the time of a copy, 
 constexpr double kNarrow = 1.06;        // cost of tiles of one vector, which load more
 constexpr double kFarUses = 80;     // products of an element in the time of reading it from afar
 constexpr double kChunkSteps = 64;  // of a sum, in the time of writing and reading a part of it
-// So few rows that each of their operand's columns is used a few times, and then gone; elements of
-// it in a block, of which whole pieces of its rows make the most columns.
-constexpr double kLeastRows = 3, kFewRows = 48;
-constexpr std::int64_t kFewBlock = 1 << 15, kFewColumns = 512;
+// Results so few that their rows alone would keep no threads busy, or each thread read all of an
+// operand; the sum has chunks enough to do so.
+constexpr double kFewResults = 1 << 14, kLongSum = 1 << 13;
+// So few rows that each of their operand's columns is used a few times, and then gone. A block has
+// as many of its rows as the machine foresees walks of, side by side, and long pieces of them; the
+// sums take a share of the second-level cache.
+constexpr double kLeastRows = 2, kFewRows = 72;
+constexpr std::int64_t kFewSteps = 16, kFewTrips = 4, kFewColumns = 4096;
+constexpr double kFewSumsShare = 0.375;
 
 // What is cut, and into what.
 struct Sizes {
@@ -223,17 +228,17 @@ WindowParts parts_of_windows(const Analysis& a, std::vector<Group>& groups, std:
     return result;
 }
 
-// How many columns a trip takes where a few rows are multiplied with an operand that comes from
-// afar, a row of it for each step: 0 where they are not. Such an operand is copied block by block,
-// as it lies, since walking down its columns would use a line or two of a page at a time.
+// Where a few rows are multiplied with an operand that comes from afar, a row of it for each step:
+// how many columns a trip takes, 0 where it is not so. Walking down its columns would use a line or
+// two of a page at a time.
 std::int64_t columns_of_few_rows(const Analysis& a, const Reducing& r,
-                                 std::span<const Group> groups, std::int64_t trips,
+                                 std::span<const Group> groups, std::int64_t batches,
                                  std::int64_t cache_bytes) {
     const Group &columns = groups[0], &rows = groups[1];
     std::uint64_t all = 0;
     for (std::int64_t n : rows.ranges) all |= std::uint64_t{1} << n;
-    if (columns.ranges.size() != 1 || a.volume(all) < kLeastRows || a.volume(all) > kFewRows)
-        return 0;
+    const double count = a.volume(all);
+    if (columns.ranges.size() != 1 || count < kLeastRows || count > kFewRows) return 0;
     const std::int64_t along = columns.ranges[0];
     for (std::size_t l = 0; l < r.loads.size(); ++l) {
         if ((columns.loads >> l & 1) == 0) continue;
@@ -246,7 +251,12 @@ std::int64_t columns_of_few_rows(const Analysis& a, const Reducing& r,
             if (has(r.closed, n) && a.size(n) > 1 && std::abs(m.stride[n]) * each < kLongRow)
                 return 0;
     }
-    return std::clamp(a.size(along) / trips / kLanes * kLanes, 4 * kLanes, kFewColumns);
+    const auto near =
+        static_cast<std::int64_t>(kFewSumsShare * static_cast<double>(cache_bytes) /
+                                  (count * static_cast<double>(size_of(r.node->dtype()))));
+    const std::int64_t trips = std::max<std::int64_t>(1, kFewTrips / batches),
+                       share = (a.size(along) + trips - 1) / trips;
+    return std::max(std::min({share, near, kFewColumns}), 4 * kLanes);
 }
 
 // The steps of a block: outer ranges of the sum, as memory lies, are walked block by block.
@@ -284,6 +294,21 @@ std::int64_t batches_of(const Analysis& a, const Reducing& r, std::span<const Gr
     for (const Group& g : groups)
         for (std::int64_t n : g.ranges) grouped |= std::uint64_t{1} << n;
     return static_cast<std::int64_t>(a.volume(r.scope & ~grouped));
+}
+
+// Ranges of the result, those that go through its memory in the shortest steps first.
+std::vector<std::pair<std::int64_t, Ref>> by_stride_of_stores(const Analysis& a,
+                                                              std::uint64_t ranges) {
+    std::vector<std::pair<std::int64_t, Ref>> order;
+    for (std::int64_t n : a.numbers) {
+        if (!has(ranges, n)) continue;
+        std::int64_t stride = 0;
+        for (const MemoryAccess& m : a.accesses)
+            if (m.is_store) stride = std::max(stride, std::abs(m.stride[n]));
+        order.emplace_back(stride, a.range[n]);
+    }
+    std::ranges::stable_sort(order, {}, [](const auto& o) { return o.first; });
+    return order;
 }
 
 // The part of a range that makes enough chunks, all of one size; 0 if there is none.
@@ -325,14 +350,20 @@ std::optional<BlockPart> choose_chunks(const Form& form, bool always, std::int64
     if (sum == nullptr || !pays(before, *sum, sizes, cache_bytes)) return std::nullopt;
     const std::uint64_t windows = window_ranges(before, *sum);
     std::vector<Group> groups = groups_of(before, *sum);
-    if (windows == 0 || groups.size() != 2) return std::nullopt;
+    if (groups.size() != 2) return std::nullopt;
     const auto batches = static_cast<double>(batches_of(before, *sum, groups));
     const auto chunks = static_cast<double>(sizes.chunks);
-    const WindowParts whole_sum = parts_of_windows(before, groups, windows, batches, sizes),
-                      chunked = parts_of_windows(before, groups, windows, batches * chunks, sizes);
-    const double added = chunks * kChunkSteps / before.volume(sum->closed);
-    if (chunked.parts.empty() || (!always && chunked.cost + added >= whole_sum.cost))
+    if (windows != 0) {
+        const WindowParts whole_sum = parts_of_windows(before, groups, windows, batches, sizes),
+                          chunked =
+                              parts_of_windows(before, groups, windows, batches * chunks, sizes);
+        const double added = chunks * kChunkSteps / before.volume(sum->closed);
+        if (chunked.parts.empty() || (!always && chunked.cost + added >= whole_sum.cost))
+            return std::nullopt;
+    } else if (!always &&
+               (before.volume(sum->scope) > kFewResults || before.volume(sum->closed) < kLongSum)) {
         return std::nullopt;
+    }
     std::int64_t cut = -1;  // the outermost range of the sum
     std::int64_t longest = 0;
     for (std::int64_t n : before.numbers) {
@@ -363,12 +394,16 @@ ChunkedSum cut_into_sums(Form& form, const BlockPart& part) {
     const Analysis after = analyse(form.sink());
     const Ref reduce = after.reductions[0].node, whole = a.truth(true);
     const Ref again = ir::range(a, form.fresh_number(), chunk->src(0)->arg(0), Role::Reduce);
+    // Sums lie as the results do, unless these lie in rows too short for vectors.
+    std::vector<std::pair<std::int64_t, Ref>> order =
+        by_stride_of_stores(after, after.reductions[0].scope);
+    if (!order.empty() && order.front().second->src(0)->arg(0) < kLanes)
+        std::ranges::sort(order, {}, [](const auto& o) { return o.second->arg(0); });
     Ref place = a.index(0);
     std::int64_t elements = 1;
-    for (std::int64_t n : after.numbers) {
-        if (!has(after.reductions[0].scope, n)) continue;
-        place = fold(a, Op::Add, place, fold(a, Op::Mul, after.range[n], a.index(elements)));
-        elements *= after.size(n);
+    for (const auto& [stride, r] : order) {
+        place = fold(a, Op::Add, place, fold(a, Op::Mul, r, a.index(elements)));
+        elements *= r->src(0)->arg(0);
     }
     const auto at = [&](Ref range) {
         return fold(a, Op::Add, place, fold(a, Op::Mul, range, a.index(elements)));
@@ -397,18 +432,18 @@ std::optional<BlockSizes> choose_blocks(const Form& form, BlockWish wish,
     if (sum == nullptr) return std::nullopt;
     const std::vector<Group> groups = groups_of(before, *sum);
     if (groups.size() != 2) return std::nullopt;  // rows and columns
+    const std::int64_t batches = batches_of(before, *sum, groups);
     const std::int64_t of_few_rows =
-        wish == BlockWish::Tiny
-            ? 0
-            : columns_of_few_rows(before, *sum, groups, sizes.trips, cache_bytes);
+        wish == BlockWish::Tiny ? 0
+                                : columns_of_few_rows(before, *sum, groups, batches, cache_bytes);
     if (of_few_rows > 0) {
-        sizes.steps = kFewBlock / of_few_rows;
+        sizes.steps = kFewSteps;
+        sizes.trips = kFewTrips;
         sizes.few_uses = static_cast<std::int64_t>(kLeastRows);
     } else if (wish != BlockWish::WherePossible && !pays(before, *sum, sizes, cache_bytes)) {
         return std::nullopt;
     }
 
-    const std::int64_t batches = batches_of(before, *sum, groups);
     std::uint64_t grouped = 0;
     for (const Group& g : groups)
         for (std::int64_t n : g.ranges) grouped |= std::uint64_t{1} << n;
@@ -548,15 +583,10 @@ BlockCut cut_sum(Form& form, const BlockSizes& sizes) {
     for (Ref r : cut.trips) outside |= range_bit(r);
     // The sums of a trip lie as the result does, but for columns that are copied, which go in
     // vectors; rows a power of two apart are moved by a line.
-    std::vector<std::pair<std::int64_t, Ref>> kept;
-    for (std::int64_t n : after.numbers) {
-        if (!has(after.reductions[0].scope & ~outside, n)) continue;
-        std::int64_t stride = 0;
-        for (const MemoryAccess& m : after.accesses)
-            if (m.is_store) stride = std::max(stride, std::abs(m.stride[n]));
-        if (std::ranges::count(columns_within, after.range[n]) != 0) stride = 0;
-        kept.emplace_back(stride, after.range[n]);
-    }
+    std::vector<std::pair<std::int64_t, Ref>> kept =
+        by_stride_of_stores(after, after.reductions[0].scope & ~outside);
+    for (auto& [stride, r] : kept)
+        if (std::ranges::count(columns_within, r) != 0) stride = 0;
     std::ranges::stable_sort(kept, {}, [](const auto& k) { return k.first; });
     const auto bytes = static_cast<std::int64_t>(size_of(reduce->dtype()));
     Ref index = a.index(0);

@@ -25,6 +25,7 @@ constexpr double kStageShare = 0.625;  // of the second-level cache, for one sta
 constexpr double kStageBlocks = 8,
                  kStageRows = 64,  // fewer do not keep threads busy, or pay for the copy
     kTripRows = 16;
+constexpr double kFewWalks = 16, kWalkedRows = 80;           // of a block in the first-level TLB
 constexpr double kMostStageBlocks = 256, kCopyShare = 0.02;  // of the work, for copies in all
 constexpr double kPanelShare = 0.4;  // of the second-level cache, for copies along a whole range
 constexpr double kPanelRows = 128;   // that pay for them
@@ -34,8 +35,8 @@ constexpr double kFarShare =
     0.5;  // of the second-level cache: operands that stay there as they lie
 constexpr double kOftenShare = 0.3, kOften = 384;  // the same of elements used so many times
 constexpr double kUnevenOperand = 1 << 18;         // the same where rows begin within lines
-constexpr std::int64_t kCopiedVectors = 8;         // the most of a block
-constexpr double kSmallWork = 1e5;                 // cycles that one thread may do alone
+constexpr std::int64_t kCopiedVectors = 4, kNearVectors = 8;  // of a row, at most
+constexpr double kSmallWork = 1e5;                            // cycles that one thread may do alone
 constexpr std::size_t kTilesKept = 3;  // of one vector range, where several plans are asked for
 // Cycles an element that is staged: side by side, by squares, one by one.
 constexpr double kCopied = 0.15, kTransposed = 0.5, kGathered = 1.3;
@@ -203,9 +204,11 @@ private:
                rows * batches >= kPanelRows * kStageBlocks && rows >= kPanelRows;
     }
 
-    // Whether m's steps follow one another as those of a copy would.
+    // Whether m's steps follow one another as those of a copy would, or almost: a tile that leaves
+    // a part of each row uses the lines between less well, which a trip's own copy does not mend.
     bool lies_as_copied(const MemoryAccess& m, std::int64_t v) const {
-        return !is_made(m) && a_.size(v) <= kCopiedVectors * lanes_ &&
+        return !is_made(m) &&
+               a_.size(v) <= (trips_ != 0 ? kNearVectors : kCopiedVectors) * lanes_ &&
                std::ranges::any_of(a_.numbers, [&](std::int64_t n) {
                    return has(r_.closed, n) && m.stride[n] == a_.size(v);
                });
@@ -498,8 +501,11 @@ private:
         double blocks = a_.volume(s.scope) / width;
         if (bytes > kStageShare * cache_bytes()) return;
         if (trips_ != 0) {
-            // Each trip has a copy of its own, for the rows that it has.
-            if (a_.volume(a_.outer & ~s.scope & ~trips_) < kTripRows) return;
+            // Each trip has a copy of its own, for the rows that it has. Of few steps, side by
+            // side, the machine foresees the walks, and no page is left before it is used up.
+            const bool few_walks = !s.across && !is_made(m) && a_.volume(s.steps) <= kFewWalks;
+            if (a_.volume(a_.outer & ~s.scope & ~trips_) < (few_walks ? kWalkedRows : kTripRows))
+                return;
             cost += a_.volume(s.steps | s.scope | trips_) * s.copy;
             plan.staged_for = s.scope;
             plan.squares = s.across;

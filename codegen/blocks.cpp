@@ -30,6 +30,10 @@ constexpr double kFewResults = 1 << 14, kLongSum = 1 << 13;
 constexpr double kLeastRows = 2, kFewRows = 72;
 constexpr std::int64_t kFewSteps = 16, kFewTrips = 4, kFewColumns = 4096;
 constexpr double kFewSumsShare = 0.375;
+// Of windows, steps whose part of a panel stays in the nearest cache; a panel of the whole sum that
+// takes so much of the second-level cache is worth reading and writing sums for that.
+constexpr std::int64_t kWindowSteps = 160;
+constexpr double kWindowPanelShare = 0.1;
 
 // What is cut, and into what.
 struct Sizes {
@@ -105,6 +109,25 @@ double operand_bytes(const Analysis& a, const Reducing& r) {
     return bytes;
 }
 
+// Ranges of the result along which an operand is read at the same places as along the sum's: the
+// elements of a window.
+std::uint64_t window_ranges(const Analysis& a, const Reducing& r) {
+    std::uint64_t windows = 0;
+    for (std::size_t l : r.loads) {
+        const MemoryAccess& m = a.accesses[l];
+        for (std::int64_t n : a.numbers) {
+            if (!has(r.scope, n) || m.stride[n] == 0 || a.size(n) < 2) continue;
+            for (std::int64_t k : a.numbers) {
+                if (!has(r.closed, k) || m.stride[k] == 0 || a.size(k) < 2) continue;
+                const std::int64_t along = std::abs(m.stride[n]), step = std::abs(m.stride[k]);
+                if (along < step * a.size(k) && step < along * a.size(n))
+                    windows |= std::uint64_t{1} << n;
+            }
+        }
+    }
+    return windows;
+}
+
 // Whether an operand's panel of all steps would not stay near, or parts of lines would be gone
 // before the others are used.
 bool pays(const Analysis& a, const Reducing& r, const Sizes& sizes, std::int64_t cache_bytes) {
@@ -148,25 +171,6 @@ std::vector<Group> groups_of(const Analysis& a, const Reducing& r) {
                                  [&](auto n) { return std::pair(in_lines(n), a.size(n)); });
     std::ranges::stable_sort(groups, {}, &Group::stride);
     return groups;
-}
-
-// Ranges of the result along which an operand is read at the same places as along the sum's: the
-// elements of a window.
-std::uint64_t window_ranges(const Analysis& a, const Reducing& r) {
-    std::uint64_t windows = 0;
-    for (std::size_t l : r.loads) {
-        const MemoryAccess& m = a.accesses[l];
-        for (std::int64_t n : a.numbers) {
-            if (!has(r.scope, n) || m.stride[n] == 0 || a.size(n) < 2) continue;
-            for (std::int64_t k : a.numbers) {
-                if (!has(r.closed, k) || m.stride[k] == 0 || a.size(k) < 2) continue;
-                const std::int64_t along = std::abs(m.stride[n]), step = std::abs(m.stride[k]);
-                if (along < step * a.size(k) && step < along * a.size(n))
-                    windows |= std::uint64_t{1} << n;
-            }
-        }
-    }
-    return windows;
 }
 
 // The parts of a sum of which one operand is seen through windows. Their elements stay together, so
@@ -440,8 +444,17 @@ std::optional<BlockSizes> choose_blocks(const Form& form, BlockWish wish,
         sizes.steps = kFewSteps;
         sizes.trips = kFewTrips;
         sizes.few_uses = static_cast<std::int64_t>(kLeastRows);
-    } else if (wish != BlockWish::WherePossible && !pays(before, *sum, sizes, cache_bytes)) {
-        return std::nullopt;
+    }
+    const std::uint64_t windows = window_ranges(before, *sum);
+    // A panel that stays near, but not nearest, of an operand that is copied transposed.
+    bool near_panel = false;
+    if (of_few_rows == 0 && wish != BlockWish::WherePossible &&
+        !pays(before, *sum, sizes, cache_bytes)) {
+        near_panel = windows != 0 && before.volume(sum->closed) * kPanelWidth >
+                                         kWindowPanelShare * static_cast<double>(cache_bytes);
+        if (!near_panel) return std::nullopt;
+        sizes.steps = kWindowSteps;
+        sizes.window_columns = {128, 64, 32, 32};
     }
 
     std::uint64_t grouped = 0;
@@ -451,10 +464,11 @@ std::optional<BlockSizes> choose_blocks(const Form& form, BlockWish wish,
     std::vector<std::vector<BlockPart>> parts;
     std::int64_t trips = 0;
     std::vector<Group> in_windows = groups;
-    if (const std::uint64_t windows = window_ranges(before, *sum); windows != 0)
+    if (windows != 0)
         parts = parts_of_windows(before, in_windows, windows, static_cast<double>(batches), sizes)
                     .parts;
     const bool windowed = !parts.empty();
+    if (near_panel && !windowed) return std::nullopt;
     if (windowed) trips = sizes.trips;
     const bool both_copied = !windowed && steps_apart(before, *sum);
     const bool in_one = before.volume(sum->closed) <= sizes.few_steps;

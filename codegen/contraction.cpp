@@ -10,6 +10,7 @@ namespace {
 constexpr double kGatherCost = 1.3;  // of an indexed lane, in scalar loads
 constexpr double kLoadCycles = 0.25;
 constexpr double kMissCycles = 30;      // of a line that nothing foresees, beside others
+constexpr double kJumpCycles = 8;       // of a line that begins a short run
 constexpr double kFarBytes = 24;        // a cycle, from the second-level cache
 constexpr double kNearBytes = 1 << 15;  // of the nearest cache
 constexpr double kRaggedCode = 0.05;    // its cost in a kernel of up to kManySteps steps
@@ -320,6 +321,21 @@ private:
         return steps == 0;
     }
 
+    // Whether m, from afar, is read a few lines at a time, to which the tile's rows add none.
+    bool leaves_rows(const MemoryAccess& m, const Tile& t) const {
+        const std::int64_t run = row_length(m);
+        const auto continues = [&](std::int64_t row) {
+            return row < 0 || !m.depends(row) || std::abs(m.stride[row]) <= run;
+        };
+        return trips_ == 0 && a_.bytes_of(m) > cache_bytes() &&
+               static_cast<double>(run) * static_cast<double>(size_of(m.node->dtype())) <=
+                   2 * kLine &&
+               !(continues(t.ri) && continues(t.rj));
+    }
+    static double line_part(const MemoryAccess& m) {
+        return static_cast<double>(size_of(m.node->dtype())) / kLine;
+    }
+
     // What should be read of a row at a time where nothing is reused and the rows lie far apart, so
     // long as enough blocks are left to share out.
     double run_bytes(const MemoryAccess& m, std::int64_t v) const {
@@ -366,7 +382,7 @@ private:
     double step_cycles(std::int64_t v, const Tile& t, const Staged* staged,
                        const CopiedRows* copied) const {
         const int accumulators = t.i * t.j * t.vectors;
-        double loads = 0, lines = 0, widest = 0, far = 0, missed = 0, changed = 0;
+        double loads = 0, lines = 0, widest = 0, far = 0, missed = 0, jumps = 0, changed = 0;
         const bool streams = !near_ && std::ranges::all_of(r_.loads, [&](std::size_t l) {
             return a_.accesses[l].depends(v);
         });
@@ -396,6 +412,7 @@ private:
             const bool panel = staged != nullptr && staged->load == l && staged->panel;
             lines += panel ? touched * kPanelLoad : touched;
             if (!along && !near && !in_a_row(m)) missed += touched;
+            if (!along && !near && leaves_rows(m, t)) jumps += touched * line_part(m);
             if (along) {
                 widest = std::max(widest, copies);
                 const double bytes =
@@ -418,7 +435,7 @@ private:
         // a step; and loads that miss the nearest cache are not free beside the arithmetic.
         const double steps = accumulators * std::max(1, r_.ops) / 2.0 + changed;
         return std::max({steps, loads / 2.0, 4.0, near_ ? 0 : far / kFarBytes}) +
-               lines * kLoadCycles + (near_ ? 0 : missed * kMissCycles);
+               lines * kLoadCycles + (near_ ? 0 : missed * kMissCycles + jumps * kJumpCycles);
     }
 
     Tile best_tile(std::int64_t v, const Staged* staged, const CopiedRows* copied = nullptr) const {

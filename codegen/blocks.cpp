@@ -30,6 +30,9 @@ constexpr double kFewResults = 1 << 14, kLongSum = 1 << 13;
 constexpr double kLeastRows = 2, kFewRows = 72;
 constexpr std::int64_t kFewSteps = 16, kFewTrips = 4, kFewColumns = 4096;
 constexpr double kFewSumsShare = 0.375;
+// Rows whose operand is transposed in place of the columns', columns of a trip then, and steps.
+constexpr std::int64_t kLeastTurned = 48, kMostTurned = 256, kTurnedTrips = 8, kTurnedColumns = 512,
+                       kTurnedSteps = 1024, kSpareLanes = 12;
 // Of windows, steps whose part of a panel stays in the nearest cache; a panel of the whole sum that
 // takes so much of the second-level cache is worth reading and writing sums for that.
 constexpr std::int64_t kWindowSteps = 160;
@@ -292,6 +295,26 @@ std::vector<BlockPart> block_parts(const Analysis& a, const Reducing& r, std::in
     return parts;
 }
 
+// Where both operands lie along the sum, a few rows and many columns (x @ transpose(w) of a batch
+// of tokens): how many columns a trip has for which less is transposed if that is the rows'
+// operand, for each trip anew, and not the columns'; 0 if there are none.
+std::int64_t columns_of_turned_rows(const Analysis& a, const Reducing& r,
+                                    std::span<const Group> groups) {
+    const Group &columns = groups[0], &rows = groups[1];
+    if (columns.ranges.size() != 1 || rows.ranges.size() != 1 || r.loads.size() != 2) return 0;
+    for (std::size_t l : r.loads) {
+        const MemoryAccess& m = a.accesses[l];
+        if (m.general != 0 || std::ranges::none_of(a.numbers, [&](std::int64_t n) {
+                return has(r.closed, n) && std::abs(m.stride[n]) == 1;
+            }))
+            return 0;
+    }
+    const std::int64_t few = a.size(rows.ranges[0]), many = a.size(columns.ranges[0]),
+                       share = std::min(many / kTurnedTrips, kTurnedColumns);
+    const bool whole = (few + kLanes - 1) / kLanes * kLanes <= few + few / kSpareLanes;
+    return few >= kLeastTurned && few <= kMostTurned && whole && share > few ? share : 0;
+}
+
 // How many sums there are that have nothing of the operands in common.
 std::int64_t batches_of(const Analysis& a, const Reducing& r, std::span<const Group> groups) {
     std::uint64_t grouped = 0;
@@ -467,6 +490,13 @@ std::optional<BlockSizes> choose_blocks(const Form& form, BlockWish wish,
     if (windows != 0)
         parts = parts_of_windows(before, in_windows, windows, static_cast<double>(batches), sizes)
                     .parts;
+    if (const std::int64_t share = columns_of_turned_rows(before, *sum, groups);
+        share > 0 && windows == 0 && wish == BlockWish::WhereItPays) {
+        std::swap(in_windows[0], in_windows[1]);
+        const std::int64_t rows = in_windows[0].ranges[0];
+        parts = {{{rows, before.size(rows)}}, parts_of(before, in_windows[1], share, kLanes)};
+        sizes.steps = kTurnedSteps;
+    }
     const bool windowed = !parts.empty();
     if (near_panel && !windowed) return std::nullopt;
     if (windowed) trips = sizes.trips;

@@ -40,6 +40,8 @@ const Case kCases[] = {
      [] { return matmul(values({70, 20011}), values({20011, 19})); }},
     {"rows of two tiles and a bit", 3000,
      [] { return matmul(values({100, 3000}), values({3000, 130})); }},
+    {"rows of tokens, and a transposed weight", 5300,
+     [] { return matmul(values({63, 5300}), transpose(values({1030, 5300}), 0, 1)); }},
     {"few columns", 5300, [] { return matmul(values({530, 5300}), values({5300, 17})); }},
     {"a prime number of steps", 5303,
      [] { return matmul(values({17, 5303}), transpose(values({523, 5303}), 0, 1)); }},

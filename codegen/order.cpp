@@ -1,6 +1,7 @@
 #include "order.h"
 
 #include <algorithm>
+#include <bit>
 
 namespace sinter::codegen {
 namespace {
@@ -16,7 +17,9 @@ constexpr std::int64_t kSelect = 8;
 constexpr std::uint16_t kZeroLanes = 16;
 // Groups of so many vectors of records, each a line; they are looked at as wholes where one wanted
 // record comes on so many.
-constexpr std::int64_t kGroup = 16, kGrouped = 64;
+constexpr std::int64_t kGroup = 16, kGrouped = 64, kLeastGrouped = 512;
+constexpr std::int64_t kShortRow = 4096;  // records
+constexpr int kShortDigit = 8;
 constexpr std::int64_t kInRange = 1;  // of shifts and casts: what a machine does is the result
 
 std::int64_t lines(std::int64_t bytes) { return (bytes + kLine - 1) / kLine * kLine; }
@@ -50,8 +53,12 @@ OrderLayout make_layout(DType key, bool positions, std::int64_t count, std::int6
     l.count = count;
     l.wanted = wanted;
     l.selects = wanted * kSelect <= count;
-    l.groups = wanted * kGrouped <= count && count >= kGrouped * kGroup;
-    l.top_bits = std::min(bits, kMostDigit);
+    l.groups = wanted * kGrouped <= count && count >= kLeastGrouped;
+    // All counters are looked at: no more of them than records, and fewer where there is a second
+    // digit to tell by.
+    const int most =
+        std::min(kMostDigit, static_cast<int>(std::bit_width(static_cast<std::uint64_t>(count))));
+    l.top_bits = std::min(bits, l.groups && count <= kShortRow ? kShortDigit : most);
     // Of what is left there may be more than is wanted.
     const std::int64_t left = l.groups    ? 2 * wanted
                               : l.selects ? wanted + count / (2 * kSelect)
@@ -336,7 +343,7 @@ private:
         each_counted([&](Value record) { tally(l_.counters, prefix(record, bits), one_); });
         auto [highest, below] = highest_wanted(bits, none_);
         // The few that are counted are counted once more, by the digit after this one.
-        const int more = std::min(kMostDigit, key_bits() - bits);
+        const int more = std::min(l_.top_bits, key_bits() - bits);
         if (in_groups && more > 0) {
             clear(std::int64_t{1} << more);
             each_counted([&](Value record) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
 
 #include <sinter/ir/affine.h>
@@ -27,7 +28,7 @@ constexpr double kFewResults = 1 << 14, kLongSum = 1 << 13;
 // So few rows that each of their operand's columns is used a few times, and then gone. A block has
 // as many of its rows as the machine foresees walks of, side by side, and long pieces of them; the
 // sums take a share of the second-level cache.
-constexpr double kLeastRows = 2, kFewRows = 72;
+constexpr double kLeastRows = 1, kFewRows = 72;
 constexpr std::int64_t kFewSteps = 16, kFewTrips = 4, kFewColumns = 4096;
 constexpr double kFewSumsShare = 0.375;
 // Rows whose operand is transposed in place of the columns', columns of a trip then, and steps.
@@ -110,6 +111,22 @@ double operand_bytes(const Analysis& a, const Reducing& r) {
     double bytes = 0;
     for (std::size_t l : r.loads) bytes += a.bytes_of(a.accesses[l]);
     return bytes;
+}
+
+// Where there is one row alone: its columns, which one operand has side by side, and no rows.
+std::vector<Group> groups_of_one_row(const Analysis& a, const Reducing& r) {
+    for (std::int64_t n : a.numbers) {
+        if (!has(r.scope, n)) continue;
+        Group columns{0, {n}};
+        bool side_by_side = false;
+        for (std::size_t l = 0; l < r.loads.size(); ++l) {
+            const MemoryAccess& m = a.accesses[r.loads[l]];
+            if (m.depends(n)) columns.loads |= std::uint64_t{1} << l;
+            side_by_side = side_by_side || m.stride[n] == 1;
+        }
+        if (side_by_side && std::has_single_bit(columns.loads)) return {columns, {}};
+    }
+    return {};
 }
 
 // Ranges of the result along which an operand is read at the same places as along the sum's: the
@@ -457,8 +474,10 @@ std::optional<BlockSizes> choose_blocks(const Form& form, BlockWish wish,
     Sizes sizes = wish == BlockWish::Tiny ? kForced : Sizes{};
     const Reducing* const sum = sum_to_cut(before);
     if (sum == nullptr) return std::nullopt;
-    const std::vector<Group> groups = groups_of(before, *sum);
-    if (groups.size() != 2) return std::nullopt;  // rows and columns
+    std::vector<Group> groups = groups_of(before, *sum);
+    const bool one_row = groups.empty() && wish != BlockWish::Tiny;
+    if (one_row) groups = groups_of_one_row(before, *sum);
+    if (groups.size() != 2) return std::nullopt;  // columns and rows
     const std::int64_t batches = batches_of(before, *sum, groups);
     const std::int64_t of_few_rows =
         wish == BlockWish::Tiny ? 0
@@ -468,6 +487,7 @@ std::optional<BlockSizes> choose_blocks(const Form& form, BlockWish wish,
         sizes.trips = kFewTrips;
         sizes.few_uses = static_cast<std::int64_t>(kLeastRows);
     }
+    if (one_row && of_few_rows == 0) return std::nullopt;
     const std::uint64_t windows = window_ranges(before, *sum);
     // A panel that stays near, but not nearest, of an operand that is copied transposed.
     bool near_panel = false;

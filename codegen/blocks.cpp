@@ -58,6 +58,7 @@ struct Sizes {
 // So that small kernels go the same ways.
 constexpr Sizes kForced{0, 0, 2, 1, 3, 20, 9, 9, 3, 9, 9, 1, {7, 5, 3, 2}, 2};
 
+constexpr std::size_t kAnyOperands = 1;
 constexpr std::int64_t kNearSum = ir::kNearSlot;
 
 // Ranges of the result that the same operands depend on.
@@ -269,7 +270,7 @@ std::int64_t columns_of_few_rows(const Analysis& a, const Reducing& r,
         const MemoryAccess& m = a.accesses[r.loads[l]];
         const auto each = static_cast<std::int64_t>(size_of(m.node->dtype()));
         if (m.general != 0 || m.stride[along] != 1 ||
-            a.bytes_of(m) <= static_cast<double>(cache_bytes))
+            a.bytes_of(m) <= static_cast<double>(cache_bytes * (r.loads.size() > 1 ? 1 : batches)))
             return 0;
         for (std::int64_t n : a.numbers)
             if (has(r.closed, n) && a.size(n) > 1 && std::abs(m.stride[n]) * each < kLongRow)
@@ -281,6 +282,13 @@ std::int64_t columns_of_few_rows(const Analysis& a, const Reducing& r,
     const std::int64_t trips = std::max<std::int64_t>(1, kFewTrips / batches),
                        share = (a.size(along) + trips - 1) / trips;
     return std::max(std::min({share, near, kFewColumns}), 4 * kLanes);
+}
+
+// Whether a sum goes down the columns of a large operand, with none other that has rows.
+bool is_down_columns(const Analysis& a, const Reducing& r, std::int64_t cache_bytes) {
+    if (groups_of(a, r).size() > 1) return false;
+    const std::vector<Group> groups = groups_of_one_row(a, r);
+    return !groups.empty() && columns_of_few_rows(a, r, groups, Sizes{}.chunks, cache_bytes) > 0;
 }
 
 // The steps of a block: outer ranges of the sum, as memory lies, are walked block by block.
@@ -370,42 +378,46 @@ std::int64_t trips_of(const Analysis& a, std::span<const BlockPart> parts) {
     return trips;
 }
 
-bool may_be_cut(const Analysis& a, const Reducing& r) {
+bool may_be_cut(const Analysis& a, const Reducing& r, std::size_t operands) {
     const bool sum = r.node->is(Op::Reduce) &&
                      r.node->arg(0) == static_cast<std::int64_t>(ir::ReduceKind::Add) &&
                      r.node->args().size() == 1;
-    return sum && a.ordered == 0 && r.loads.size() >= 2 &&
+    return sum && a.ordered == 0 && r.loads.size() >= operands &&
            std::ranges::all_of(a.stores, [&](Ref s) { return s->ranges() == r.scope; }) &&
            std::ranges::all_of(a.numbers,
                                [&](auto n) { return a.range[n]->src(0)->is(Op::Const); });
 }
 
-const Reducing* sum_to_cut(const Analysis& a) {
+const Reducing* sum_to_cut(const Analysis& a, std::size_t operands) {
     if (a.reductions.size() != 1) return nullptr;
     const Reducing& r = a.reductions[0];
     const bool wide = r.node->dtype() == f32 || r.node->dtype() == f64;
-    return wide && may_be_cut(a, r) ? &r : nullptr;
+    return wide && may_be_cut(a, r, operands) ? &r : nullptr;
 }
 
 std::optional<BlockPart> choose_chunks(const Form& form, bool always, std::int64_t cache_bytes) {
     const Analysis before = analyse(form.sink());
     const Sizes sizes = always ? kForced : Sizes{};
-    const Reducing* const sum = sum_to_cut(before);
-    if (sum == nullptr || !pays(before, *sum, sizes, cache_bytes)) return std::nullopt;
+    const Reducing* const sum = sum_to_cut(before, kAnyOperands);
+    if (sum == nullptr) return std::nullopt;
     const std::uint64_t windows = window_ranges(before, *sum);
     std::vector<Group> groups = groups_of(before, *sum);
-    if (groups.size() != 2) return std::nullopt;
-    const auto batches = static_cast<double>(batches_of(before, *sum, groups));
     const auto chunks = static_cast<double>(sizes.chunks);
-    if (windows != 0) {
+    const double results = before.volume(sum->scope), steps = before.volume(sum->closed);
+    if (!always && is_down_columns(before, *sum, cache_bytes)) {
+        if (results > kFewResults || steps < kChunkSteps * chunks) return std::nullopt;
+    } else if (groups.size() != 2 || sum->loads.size() < 2 ||
+               !pays(before, *sum, sizes, cache_bytes)) {
+        return std::nullopt;
+    } else if (windows != 0) {
+        const auto batches = static_cast<double>(batches_of(before, *sum, groups));
         const WindowParts whole_sum = parts_of_windows(before, groups, windows, batches, sizes),
                           chunked =
                               parts_of_windows(before, groups, windows, batches * chunks, sizes);
-        const double added = chunks * kChunkSteps / before.volume(sum->closed);
+        const double added = chunks * kChunkSteps / steps;
         if (chunked.parts.empty() || (!always && chunked.cost + added >= whole_sum.cost))
             return std::nullopt;
-    } else if (!always &&
-               (before.volume(sum->scope) > kFewResults || before.volume(sum->closed) < kLongSum)) {
+    } else if (!always && (results > kFewResults || steps < kLongSum)) {
         return std::nullopt;
     }
     std::int64_t cut = -1;  // the outermost range of the sum
@@ -426,7 +438,7 @@ std::optional<BlockPart> choose_chunks(const Form& form, bool always, std::int64
 ChunkedSum cut_into_sums(Form& form, const BlockPart& part) {
     Arena& a = form.arena();
     const Analysis before = analyse(form.sink());
-    const Reducing* const sum = sum_to_cut(before);
+    const Reducing* const sum = sum_to_cut(before, kAnyOperands);
     if (sum == nullptr || !has(sum->closed, part.range) || part.size < 1 ||
         part.size >= before.size(part.range) || before.size(part.range) % part.size != 0)
         throw ValueError("schedule: no sum over r" + std::to_string(part.range) +
@@ -472,10 +484,10 @@ std::optional<BlockSizes> choose_blocks(const Form& form, BlockWish wish,
                                         std::int64_t cache_bytes) {
     const Analysis before = analyse(form.sink());
     Sizes sizes = wish == BlockWish::Tiny ? kForced : Sizes{};
-    const Reducing* const sum = sum_to_cut(before);
+    const Reducing* const sum = sum_to_cut(before, kAnyOperands);
     if (sum == nullptr) return std::nullopt;
     std::vector<Group> groups = groups_of(before, *sum);
-    const bool one_row = groups.empty() && wish != BlockWish::Tiny;
+    const bool one_row = groups.size() < 2 && wish != BlockWish::Tiny;
     if (one_row) groups = groups_of_one_row(before, *sum);
     if (groups.size() != 2) return std::nullopt;  // columns and rows
     const std::int64_t batches = batches_of(before, *sum, groups);
@@ -487,7 +499,7 @@ std::optional<BlockSizes> choose_blocks(const Form& form, BlockWish wish,
         sizes.trips = kFewTrips;
         sizes.few_uses = static_cast<std::int64_t>(kLeastRows);
     }
-    if (one_row && of_few_rows == 0) return std::nullopt;
+    if ((one_row || sum->loads.size() < 2) && of_few_rows == 0) return std::nullopt;
     const std::uint64_t windows = window_ranges(before, *sum);
     // A panel that stays near, but not nearest, of an operand that is copied transposed.
     bool near_panel = false;
@@ -520,7 +532,7 @@ std::optional<BlockSizes> choose_blocks(const Form& form, BlockWish wish,
     const bool windowed = !parts.empty();
     if (near_panel && !windowed) return std::nullopt;
     if (windowed) trips = sizes.trips;
-    const bool both_copied = !windowed && steps_apart(before, *sum);
+    const bool both_copied = !windowed && of_few_rows == 0 && steps_apart(before, *sum);
     const bool in_one = before.volume(sum->closed) <= sizes.few_steps;
     const std::int64_t copied_rows = in_one ? sizes.few_copied_rows : sizes.copied_rows,
                        most_rows = both_copied ? copied_rows : sizes.most_rows,
@@ -604,7 +616,7 @@ Ref add_to_block_sum(Arena& a, std::span<const Ref> blocks, Ref memory, Ref inde
 BlockCut cut_sum(Form& form, const BlockSizes& sizes) {
     Arena& a = form.arena();
     const Analysis before = analyse(form.sink());
-    const Reducing* const sum = sum_to_cut(before);
+    const Reducing* const sum = sum_to_cut(before, kAnyOperands);
     if (sum == nullptr) throw ValueError("schedule: the kernel is not one sum of products");
     std::uint64_t seen = 0;
     for (const auto& [parts, among] :

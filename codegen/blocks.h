@@ -19,12 +19,12 @@ struct BlockCut {
     std::int64_t near_bytes = 0;  ///< of the thread's scratch, from its start
 };
 
-/// Whether a reduction is a sum of fixed sizes over two operands or more, of which each of the
+/// Whether a reduction is a sum of fixed sizes over so many operands or more, of which each of the
 /// kernel's stores uses one element.
-bool may_be_cut(const Analysis& a, const Reducing& r);
+bool may_be_cut(const Analysis& a, const Reducing& r, std::size_t operands = 2);
 
 /// The one sum of products of a kernel that may be cut, of f32 or f64; null if there is none.
-const Reducing* sum_to_cut(const Analysis& a);
+const Reducing* sum_to_cut(const Analysis& a, std::size_t operands = 2);
 
 /// How much of a range a trip or a block has.
 struct BlockPart {

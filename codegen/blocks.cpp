@@ -404,12 +404,8 @@ std::optional<BlockPart> choose_chunks(const Form& form, bool always, std::int64
     std::vector<Group> groups = groups_of(before, *sum);
     const auto chunks = static_cast<double>(sizes.chunks);
     const double results = before.volume(sum->scope), steps = before.volume(sum->closed);
-    if (!always && is_down_columns(before, *sum, cache_bytes)) {
-        if (results > kFewResults || steps < kChunkSteps * chunks) return std::nullopt;
-    } else if (groups.size() != 2 || sum->loads.size() < 2 ||
-               !pays(before, *sum, sizes, cache_bytes)) {
-        return std::nullopt;
-    } else if (windows != 0) {
+    if (windows != 0 && groups.size() == 2 && sum->loads.size() > 1) {
+        if (!pays(before, *sum, sizes, cache_bytes)) return std::nullopt;
         const auto batches = static_cast<double>(batches_of(before, *sum, groups));
         const WindowParts whole_sum = parts_of_windows(before, groups, windows, batches, sizes),
                           chunked =
@@ -417,8 +413,12 @@ std::optional<BlockPart> choose_chunks(const Form& form, bool always, std::int64
         const double added = chunks * kChunkSteps / steps;
         if (chunked.parts.empty() || (!always && chunked.cost + added >= whole_sum.cost))
             return std::nullopt;
-    } else if (!always && (results > kFewResults || steps < kLongSum)) {
-        return std::nullopt;
+    } else if (!always) {
+        const bool down = is_down_columns(before, *sum, cache_bytes),
+                   product = groups.size() == 2 && sum->loads.size() > 1 &&
+                             pays(before, *sum, sizes, cache_bytes);
+        const double least = down ? kChunkSteps * chunks : kLongSum;
+        if (!(down || product) || results > kFewResults || steps < least) return std::nullopt;
     }
     std::int64_t cut = -1;  // the outermost range of the sum
     std::int64_t longest = 0;
@@ -487,7 +487,7 @@ std::optional<BlockSizes> choose_blocks(const Form& form, BlockWish wish,
     const Reducing* const sum = sum_to_cut(before, kAnyOperands);
     if (sum == nullptr) return std::nullopt;
     std::vector<Group> groups = groups_of(before, *sum);
-    const bool one_row = groups.size() < 2 && wish != BlockWish::Tiny;
+    const bool one_row = groups.size() < 2;
     if (one_row) groups = groups_of_one_row(before, *sum);
     if (groups.size() != 2) return std::nullopt;  // columns and rows
     const std::int64_t batches = batches_of(before, *sum, groups);
@@ -499,7 +499,8 @@ std::optional<BlockSizes> choose_blocks(const Form& form, BlockWish wish,
         sizes.trips = kFewTrips;
         sizes.few_uses = static_cast<std::int64_t>(kLeastRows);
     }
-    if ((one_row || sum->loads.size() < 2) && of_few_rows == 0) return std::nullopt;
+    if ((one_row || sum->loads.size() < 2) && of_few_rows == 0 && wish != BlockWish::Tiny)
+        return std::nullopt;
     const std::uint64_t windows = window_ranges(before, *sum);
     // A panel that stays near, but not nearest, of an operand that is copied transposed.
     bool near_panel = false;
@@ -519,7 +520,7 @@ std::optional<BlockSizes> choose_blocks(const Form& form, BlockWish wish,
     std::vector<std::vector<BlockPart>> parts;
     std::int64_t trips = 0;
     std::vector<Group> in_windows = groups;
-    if (windows != 0)
+    if (windows != 0 && !one_row)
         parts = parts_of_windows(before, in_windows, windows, static_cast<double>(batches), sizes)
                     .parts;
     if (const std::int64_t share = columns_of_turned_rows(before, *sum, groups);

@@ -525,6 +525,19 @@ void Emitter::prefetch_far(Ref load, const Inst& inst, std::size_t depth) {
     }
 }
 
+// Whether an index is read from where a reduction that has yet to run puts it.
+bool Emitter::waits_for_reduction(Ref index) const {
+    std::vector<Ref> stack{index};
+    while (!stack.empty()) {
+        const Ref n = stack.back();
+        stack.pop_back();
+        if (known(n)) continue;
+        if (n->is(Op::Reduce) || n->is(Op::Accumulate) || n->is(Op::Order)) return true;
+        stack.insert(stack.end(), n->src().begin(), n->src().end());
+    }
+    return false;
+}
+
 void Emitter::fetch_for_later(std::span<const Ref> values) {
     std::vector<Ref> stack(values.begin(), values.end());
     RefMap<char> seen;
@@ -537,6 +550,7 @@ void Emitter::fetch_for_later(std::span<const Ref> values) {
         seen[n] = 1;
         stack.insert(stack.end(), n->src().begin(), n->src().end());
         if (!n->is(Op::Load) || std::ranges::count(far_, n->src(0)->arg(0)) == 0) continue;
+        if (waits_for_reduction(n->src(1))) continue;
         const Address where = address(n->src(1));
         if (where.access != Access::Contiguous) continue;
         Inst load{Code::Load};

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include <sinter/ir/env.h>
 #include <sinter/testing.h>
 
 #include "support.h"
@@ -280,4 +281,14 @@ TEST_CASE("a row that is sorted once more where masks change is sorted in the sa
     const Tensor x = Tensor(std::vector<double>{1, 0, 3, 2}, {1, 4});
     const Tensor padded = pad(x, {0, 0, 1, 3}, PadMode::Constant, 2.0);
     expect(kthvalue(padded, 2, 1).indices, {1, 0, 1, 1, 1});
+}
+
+TEST_CASE("nothing is fetched ahead from where a sort has yet to say") {
+    // A random schedule that fetches, for the results, what they are made with besides the sort.
+    const ir::env::Override schedule("SCHEDULE", "8812");
+    const test::Program program = [] {
+        const Tensor x = randint(-50, 50, {17, 7, 2}).to(f32).realize();
+        return median(x, 0).values;
+    };
+    CHECK(test::values_on("CPU", program) == test::values_on("REF", program));
 }

@@ -33,7 +33,8 @@ constexpr std::size_t kFewOps = 16;      // value ops of which two copies hide e
 
 // Share of the lanes that do work when a range of this size runs in vectors.
 double lane_use(std::int64_t size, int lanes) {
-    return static_cast<double>(size) / static_cast<double>((size + lanes - 1) / lanes * lanes);
+    const std::int64_t whole = (size + lanes - 1) / lanes * lanes;
+    return static_cast<double>(size) / static_cast<double>(whole);
 }
 
 // Cost of running the kernel in vectors along range v: every access runs its region's volume, a

@@ -362,13 +362,13 @@ private:
         double cost = whole / (t.i * t.j * t.vectors);
         const auto tiles = [&](std::int64_t range, std::int64_t size, int Tile::* side, int unit) {
             if (range < 0) return;
-            const std::int64_t n = t.*side * std::int64_t{unit}, rest = size % n;
+            const std::int64_t n = t.*side * std::int64_t{unit}, full = size / n, rest = size % n;
             if (rest == 0) return;
             // In passes over rows that is more code than it saves time.
             Tile last = t;
             if (!has(r_.closed, range)) last.*side = static_cast<int>((rest + unit - 1) / unit);
             const double cycles =
-                static_cast<double>(size / n) * whole + step_cycles(v, last, staged, copied);
+                static_cast<double>(full) * whole + step_cycles(v, last, staged, copied);
             cost *=
                 cycles * static_cast<double>(n) / (whole * static_cast<double>(size)) * (1 + code);
         };

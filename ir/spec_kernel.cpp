@@ -126,13 +126,15 @@ std::vector<SpecRow> common_rows() {
                 return n->dtype() == DType::None && values_then_ranges(n, 2) && n->arg(0) >= 0 &&
                        n->arg(0) <= static_cast<std::int64_t>(Combine::ArgMin);
             }),
-        row(Op::Accumulate, "argmax and argmin carry a value and its i64 position",
+        row(Op::Accumulate, "argmax and argmin carry a value and its position, i32 or i64",
             [](Ref n) {
                 if (n->arg(1) != 2) return false;
                 for (std::size_t i = 0; i < value_count(n); i += 2)
-                    if (n->src(i)->dtype() != n->src(0)->dtype() || n->src(i + 1)->dtype() != i64)
+                    if (n->src(i)->dtype() != n->src(0)->dtype() ||
+                        n->src(i + 1)->dtype() != n->src(1)->dtype())
                         return false;
-                return is_element(n->src(0)->dtype());
+                return is_element(n->src(0)->dtype()) &&
+                       (n->src(1)->dtype() == i32 || n->src(1)->dtype() == i64);
             }),
         row(Op::Get, "a component of an Accumulate",
             [](Ref n) {

@@ -167,12 +167,14 @@ Ref Lowering::reduce(const Key& key, Ref value) {
     if (g_.op(n) == Op::ArgReduce) {
         if (closed.empty()) return a_.constant_bits(result, 0);
         const bool max = static_cast<ir::ReduceKind>(g_.arg(n, 0)) == ir::ReduceKind::Max;
+        // As narrow as values mostly are: as many lanes of both in a vector.
+        const DType position = closed[0]->src(0)->arg(0) <= INT32_MAX ? i32 : i64;
         const Ref src[] = {a_.cast(value, accumulator_type(value->dtype())),
-                           a_.cast(closed[0], i64), closed[0]};
+                           a_.cast(closed[0], position), closed[0]};
         const std::int64_t args[] = {
             static_cast<std::int64_t>(max ? ir::Combine::ArgMax : ir::Combine::ArgMin), 2};
         const Ref tuple = a_.make(Op::Accumulate, DType::None, src, args);
-        return a_.cast(a_.make(Op::Get, i64, {tuple}, {1}), result);
+        return a_.cast(a_.make(Op::Get, position, {tuple}, {1}), result);
     }
     if (closed.empty()) return value;
     const auto kind =

@@ -141,8 +141,9 @@ std::int64_t channels_of_all_tiles(const Extent& e, std::int64_t channel_bytes, 
                            trips = e.outputs / channels,
                            near = channel_bytes * channels * (tiles + steps),
                            far = channel_bytes * tiles * steps;
-        const std::int64_t bytes =
-            trips * (far + 2 * std::max<std::int64_t>(0, near - cache_bytes));
+        // What is gone through in order leaves a cache that it does not fit almost at once.
+        const std::int64_t gone = std::clamp<std::int64_t>(3 * (near - cache_bytes), 0, near),
+                           bytes = trips * (far + 2 * gone);
         if (trips * e.groups >= kTrips && bytes < least) {
             least = bytes;
             best = channels;

@@ -628,7 +628,8 @@ Placed apply(Form& form, const Analysis& before, const Plan& plan) {
             // What is copied for some of these ranges is there before the others begin.
             if (outer) {
                 parallel.push_back(bound);
-                if (!has_own_columns(before, plan.vector, n)) rows |= range_bit(bound);
+                if (plan.staged_for != 0 && !has_own_columns(before, plan.vector, n))
+                    rows |= range_bit(bound);
             } else if (plan.contraction && result && is_batch(before, n))
                 batches.push_back(bound);
             else if (result)

@@ -23,7 +23,8 @@ struct BlockCut {
 /// kernel's stores uses one element.
 bool may_be_cut(const Analysis& a, const Reducing& r, std::size_t operands = 2);
 
-/// The one sum of products of a kernel that may be cut, of f32 or f64; null if there is none.
+/// The one sum of a kernel that may be cut, of f32 or f64 and so many operands or more (two are
+/// products); null if there is none.
 const Reducing* sum_to_cut(const Analysis& a, std::size_t operands = 2);
 
 /// How much of a range a trip or a block has.

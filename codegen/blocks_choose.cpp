@@ -61,6 +61,13 @@ struct Group {
     std::int64_t stride = INT64_MAX;   // of the result, the shortest
 };
 
+std::uint64_t ranges_of(std::span<const Group> groups) {
+    std::uint64_t ranges = 0;
+    for (const Group& g : groups)
+        for (std::int64_t n : g.ranges) ranges |= std::uint64_t{1} << n;
+    return ranges;
+}
+
 // About `most` of n, in even parts of whole `units` where there are any that are not much less;
 // otherwise `step` divides it, so that the last part alone is ragged.
 std::int64_t part_of(std::int64_t n, std::int64_t most, std::int64_t unit, std::int64_t step) {
@@ -252,10 +259,8 @@ WindowParts parts_of_windows(const Analysis& a, std::vector<Group>& groups, std:
 std::int64_t columns_of_few_rows(const Analysis& a, const Reducing& r,
                                  std::span<const Group> groups, std::int64_t batches,
                                  std::int64_t cache_bytes) {
-    const Group &columns = groups[0], &rows = groups[1];
-    std::uint64_t all = 0;
-    for (std::int64_t n : rows.ranges) all |= std::uint64_t{1} << n;
-    const double count = a.volume(all);
+    const Group& columns = groups[0];
+    const double count = a.volume(ranges_of(groups.subspan(1)));
     if (columns.ranges.size() != 1 || count < kLeastRows || count > kFewRows) return 0;
     const std::int64_t along = columns.ranges[0];
     for (std::size_t l = 0; l < r.loads.size(); ++l) {
@@ -279,7 +284,6 @@ std::int64_t columns_of_few_rows(const Analysis& a, const Reducing& r,
 
 // Whether a sum goes down the columns of a large operand, with none other that has rows.
 bool is_down_columns(const Analysis& a, const Reducing& r, std::int64_t cache_bytes) {
-    if (groups_of(a, r).size() > 1) return false;
     const std::vector<Group> groups = groups_of_one_row(a, r);
     return !groups.empty() && columns_of_few_rows(a, r, groups, Sizes{}.chunks, cache_bytes) > 0;
 }
@@ -335,10 +339,7 @@ std::int64_t columns_of_turned_rows(const Analysis& a, const Reducing& r,
 
 // How many sums there are that have nothing of the operands in common.
 std::int64_t batches_of(const Analysis& a, const Reducing& r, std::span<const Group> groups) {
-    std::uint64_t grouped = 0;
-    for (const Group& g : groups)
-        for (std::int64_t n : g.ranges) grouped |= std::uint64_t{1} << n;
-    return static_cast<std::int64_t>(a.volume(r.scope & ~grouped));
+    return static_cast<std::int64_t>(a.volume(r.scope & ~ranges_of(groups)));
 }
 
 // The part of a range that makes enough chunks, all of one size; 0 if there is none.
@@ -420,12 +421,12 @@ private:
             sizes.steps = kWindowSteps;
             sizes.window_columns = {128, 64, 32, 32};
         }
-        std::vector<Group> groups = groups_;
-        Shares shares{
-            parts_of_windows(a_, groups, windows_, static_cast<double>(batches_), sizes).parts,
-            sizes.steps, 2 * sizes.steps, groups[0].ranges.front(), sizes.few_uses};
-        if (shares.parts.empty()) return std::nullopt;
-        return shares;
+        std::vector<Group> groups = groups_;  // whose order it changes
+        const auto parts =
+            parts_of_windows(a_, groups, windows_, static_cast<double>(batches_), sizes).parts;
+        if (parts.empty()) return std::nullopt;
+        return Shares{parts, sizes.steps, 2 * sizes.steps, groups[0].ranges.front(),
+                      sizes.few_uses};
     }
 
     std::optional<Shares> of_turned_rows() const {
@@ -458,13 +459,11 @@ private:
     }
 
     std::optional<BlockSizes> sizes_of(const Shares& shares) const {
-        std::uint64_t grouped = 0;
+        const std::uint64_t grouped = ranges_of(groups_);
         BlockSizes chosen;
         const auto keep = [&](std::vector<BlockPart>& to, const BlockPart& p) {
             if (p.size != a_.size(p.range)) to.push_back(p);
         };
-        for (const Group& g : groups_)
-            for (std::int64_t n : g.ranges) grouped |= std::uint64_t{1} << n;
         for (std::int64_t n : a_.numbers)
             if (has(r_.scope & ~grouped, n)) keep(chosen.trips, {n, 1});
         for (const std::vector<BlockPart>& group : shares.parts) {
@@ -503,7 +502,8 @@ std::optional<BlockPart> choose_chunks(const Form& form, bool always, std::int64
     std::vector<Group> groups = groups_of(before, *sum);
     const auto chunks = static_cast<double>(sizes.chunks);
     const double results = before.volume(sum->scope), steps = before.volume(sum->closed);
-    if (windows != 0 && groups.size() == 2 && sum->loads.size() > 1) {
+    const bool product = groups.size() == 2 && sum->loads.size() > 1;
+    if (windows != 0 && product) {
         if (!pays(before, *sum, sizes, cache_bytes)) return std::nullopt;
         const auto batches = static_cast<double>(batches_of(before, *sum, groups));
         const WindowParts whole_sum = parts_of_windows(before, groups, windows, batches, sizes),
@@ -513,11 +513,11 @@ std::optional<BlockPart> choose_chunks(const Form& form, bool always, std::int64
         if (chunked.parts.empty() || (!always && chunked.cost + added >= whole_sum.cost))
             return std::nullopt;
     } else if (!always) {
-        const bool down = is_down_columns(before, *sum, cache_bytes),
-                   product = groups.size() == 2 && sum->loads.size() > 1 &&
-                             pays(before, *sum, sizes, cache_bytes);
+        const bool down = groups.size() < 2 && is_down_columns(before, *sum, cache_bytes);
         const double least = down ? kChunkSteps * chunks : kLongSum;
-        if (!(down || product) || results > kFewResults || steps < least) return std::nullopt;
+        if (results > kFewResults || steps < least ||
+            !(down || (product && pays(before, *sum, sizes, cache_bytes))))
+            return std::nullopt;
     }
     std::int64_t cut = -1;  // the outermost range of the sum
     std::int64_t longest = 0;

@@ -566,7 +566,6 @@ bool columns_stay_near(const Analysis& a, std::int64_t vector) {
 
 Placed apply(Form& form, const Analysis& before, const Plan& plan) {
     std::vector<Ref> parallel, blocks, tiles, batches, within_blocks, within;
-    std::uint64_t rows = 0;  // of those that run in parallel, the ranges that tell rows apart
     // Of a tile of dot products, the blocks of the longer operand run outermost: it is gone through
     // once.
     const bool dots = plan.contraction && has(before.closed, plan.vector);
@@ -605,10 +604,7 @@ Placed apply(Form& form, const Analysis& before, const Plan& plan) {
             Form::Halves halves = form.split(r, unrolled->by, role, Role::Unroll);
             if (halves.outer != nullptr && unrolled->chunk > 0) {
                 halves = form.split(halves.outer, unrolled->chunk, Role::Parallel, Role::Serial);
-                if (halves.outer != nullptr) {
-                    parallel.push_back(halves.outer);
-                    rows |= range_bit(halves.outer);
-                }
+                if (halves.outer != nullptr) parallel.push_back(halves.outer);
                 halves.outer = halves.inner;
             }
             if (halves.outer != nullptr && outer)
@@ -618,19 +614,14 @@ Placed apply(Form& form, const Analysis& before, const Plan& plan) {
         } else if (n == plan.chunks.range) {
             const Form::Halves halves =
                 form.split(r, plan.chunks.size, Role::Parallel, Role::Serial);
-            if (halves.outer != nullptr) {
-                parallel.push_back(halves.outer);
-                rows |= range_bit(halves.outer);
-            }
+            if (halves.outer != nullptr) parallel.push_back(halves.outer);
             within.push_back(halves.inner);
         } else {
             const Ref bound = form.bind(r, role);
             // What is copied for some of these ranges is there before the others begin.
-            if (outer) {
+            if (outer)
                 parallel.push_back(bound);
-                if (plan.staged_for != 0 && !has_own_columns(before, plan.vector, n))
-                    rows |= range_bit(bound);
-            } else if (plan.contraction && result && is_batch(before, n))
+            else if (plan.contraction && result && is_batch(before, n))
                 batches.push_back(bound);
             else if (result)
                 (has(plan.staged_for, n) ? within_blocks : within).push_back(bound);
@@ -672,12 +663,13 @@ Placed apply(Form& form, const Analysis& before, const Plan& plan) {
                             copied == nullptr && columns_stay_near(before, plan.vector);
     result.parallel.insert(rows_first ? result.parallel.begin() : result.parallel.end(),
                            parallel.begin(), parallel.end());
-    // Images are gone through one after the other: blocks of one follow each other in memory.
+    // Images are gone through one after the other: blocks of one follow each other in memory. So
+    // are rows that are larger than columns.
     if (plan.contraction && plan.staged_for != 0 && !blocks.empty()) {
         const bool larger = rows_are_larger(before, plan.vector);
         std::ranges::stable_partition(result.parallel, [&](Ref r) {
-            return (rows & range_bit(r)) != 0 ? larger
-                                              : has_own_columns(before, plan.vector, r->arg(0));
+            return std::ranges::find(blocks, r) == blocks.end() &&
+                   (larger || has_own_columns(before, plan.vector, r->arg(0)));
         });
     }
     if (plan.trips) result.parallel = *plan.trips;

@@ -93,6 +93,11 @@ private:
         return *std::ranges::find_if(kernels_[k].sink->src(),
                                      [&](Ref s) { return stored(k, s) == value; });
     }
+    // A value of several parts has several that write it.
+    bool writes(std::uint32_t k, Id value) const {
+        return std::ranges::any_of(kernels_[k].sink->src(),
+                                   [&](Ref s) { return stored(k, s) == value; });
+    }
     double bytes_of(Id value) const {
         return static_cast<double>(graph_.numel(value)) *
                static_cast<double>(size_of(graph_.dtype(value)));
@@ -268,7 +273,7 @@ private:
                 const Id value = stored(w.kernel, store);
                 bool only_here = is_large_temporary(value), read = false;
                 for (std::uint32_t r : touching_.at(value)) {
-                    if (r == w.kernel) continue;
+                    if (writes(r, value)) continue;
                     const auto m = std::ranges::find(chain.members, r, &Member::kernel);
                     only_here = only_here && m != chain.members.end();
                     if (m == chain.members.end()) continue;

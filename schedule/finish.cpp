@@ -255,7 +255,10 @@ void Finisher::measure() {
                 double& most = touched[node->src(0)];
                 const double elements = std::min(static_cast<double>(graph_.numel(memory)),
                                                  extent(node->src(1)->ranges()));
-                most = std::max(most, elements);
+                // Several stores of one memory are of parts of it.
+                most = node->is(Op::Store) && node->arg(0) == ir::kPlainStore
+                           ? most + elements
+                           : std::max(most, elements);
                 break;
             }
             default:

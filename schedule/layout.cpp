@@ -43,7 +43,7 @@ public:
         : x_(expansion),
           g_(expansion.graph()),
           is_temporary_(is_temporary),
-          layouts_(g_.size(), 0) {}
+          outermost_(g_.size(), 0) {}
 
     void look_at(const PlannedKernel& kernel) {
         if (!kernel.contraction || kernel.sealed) return;
@@ -53,7 +53,7 @@ public:
             if (operand && is_product(*operand, read.summed)) join_images(kernel, *operand);
         }
     }
-    Layouts layouts() && { return std::move(layouts_); }
+    std::vector<std::uint8_t> outermost() && { return std::move(outermost_); }
 
 private:
     /// Whether nothing but channels is summed, for few pixels.
@@ -82,13 +82,14 @@ private:
             if (!turns(read.node, read.tuple)) return;
         for (const PlannedStore& store : kernel.stores)
             if (!turns(store.node, store.tuple)) return;
-        for (const auto& [n, channels] : turned) layouts_[n] = static_cast<std::uint8_t>(channels);
+        for (const auto& [n, channels] : turned)
+            outermost_[n] = static_cast<std::uint8_t>(channels);
     }
 
     const Expansion& x_;
     const Graph& g_;
     const std::function<bool(Id)>& is_temporary_;
-    Layouts layouts_;
+    std::vector<std::uint8_t> outermost_;
 };
 
 }  // namespace
@@ -97,7 +98,7 @@ Layouts choose_layouts(const Expansion& expansion, const Plan& plan,
                        const std::function<bool(Id)>& is_temporary) {
     Chooser chooser(expansion, is_temporary);
     for (const PlannedKernel& kernel : plan.kernels()) chooser.look_at(kernel);
-    return std::move(chooser).layouts();
+    return {std::move(chooser).outermost(), {}, std::vector<bool>(plan.kernels().size())};
 }
 
 }  // namespace sinter::schedule

@@ -60,7 +60,12 @@ private:
     Ref without_stand_ins(Ref root);
     Ref guarded(Ref check, Ref value) const;
 
-    Ref memory(Id n) { return ir::param(a_, g_.dtype(n), n); }
+    Ref memory(Id n) { return ir::param(a_, g_.dtype(n), in_memory_of(n)); }
+    /// The node whose memory has the value of n.
+    Id in_memory_of(Id n) const {
+        const auto part = layouts_.parts.find(n);
+        return part == layouts_.parts.end() ? n : part->second.whole;
+    }
     Ref at(TupleId tuple, Id n);
     bool passes_value(Op op) const {
         return ir::is_movement(op) || op == Op::Detach || op == Op::Contiguous || op == Op::Copy ||
@@ -89,7 +94,13 @@ Key canonical(Key key) {
 Ref Lowering::at(TupleId tuple, Id n) {
     const std::span<const Ref> index = x_.tuple(tuple);
     const std::span<const std::int64_t> shape = g_.shape(n);
-    const std::size_t outermost = layouts_[n];
+    if (const auto part = layouts_.parts.find(n); part != layouts_.parts.end()) {
+        Ref place = x_.index().constant(part->second.offset);
+        for (std::size_t d = 0; d < index.size(); ++d)
+            place = x_.index().add(place, x_.index().mul(index[d], part->second.strides[d]));
+        return place;
+    }
+    const std::size_t outermost = layouts_.outermost[n];
     if (outermost == 0) return x_.index().flatten(index, shape);
     std::vector<Ref> turned(index.begin(), index.end());
     std::vector<std::int64_t> sizes(shape.begin(), shape.end());
@@ -230,7 +241,7 @@ Ref Lowering::combine(const Key& key, std::span<const Ref> src) {
     if (plan_.is_loaded(n, kernel_)) {
         if (key.filled && key.valid->vmax() == 0) return a_.constant_bits(dt, key.fill);
         const Ref index = at(key.tuple, n);
-        const bool readable = index->vmin() >= 0 && index->vmax() < g_.numel(n);
+        const bool readable = index->vmin() >= 0 && index->vmax() < g_.numel(in_memory_of(n));
         return ir::load(a_, memory(n), index, key.valid, key.fill, readable);
     }
     switch (op) {
@@ -375,6 +386,7 @@ Ref Lowering::store(const PlannedStore& planned) {
 
 std::vector<Ref> Lowering::stores() {
     std::vector<Ref> out;
+    if (layouts_.assembled[kernel_]) return out;
     for (const PlannedStore& planned : plan_.kernels()[kernel_].stores)
         out.push_back(without_stand_ins(store(planned)));
     return out;

@@ -5,6 +5,8 @@
 
 #include <sinter/ir/error.h>
 
+#include "graph.h"
+
 namespace sinter::schedule {
 
 std::vector<Launch> order_launches(std::span<const Task> tasks) {
@@ -34,7 +36,7 @@ std::vector<Launch> order_launches(std::span<const Task> tasks) {
             l.flops += tasks[t].flops;
             l.bytes += tasks[t].bytes;
         }
-        launches.push_back(std::move(l));
+        if (l.kernel != kNone) launches.push_back(std::move(l));
         done += group.size();
         for (std::uint32_t t : group)
             for (std::uint32_t f : followers[t])

@@ -11,7 +11,7 @@ namespace sinter::schedule {
 
 /// A planned kernel with its operands, not yet placed in order. Tasks are numbered results first.
 struct Task {
-    std::uint32_t kernel;
+    std::uint32_t kernel;  ///< kNone: nothing is left to run
     bool segmentable;
     Segment segment;
     std::vector<std::uint32_t> after;  ///< tasks that must have run

@@ -10,6 +10,7 @@
 #include "lower.h"
 #include "memory.h"
 #include "order.h"
+#include "parts.h"
 #include "recompute.h"
 #include "unchanged.h"
 
@@ -19,16 +20,22 @@ using ir::Op;
 
 namespace {
 
-// Every value that is in memory: the inputs first, in order, then what kernels write.
+// Every value that is in memory: the inputs first, in order, then results, then what kernels write
+// for one another.
 struct BlockTable {
     std::vector<std::uint32_t> of;  // by node
 };
 
-BlockTable make_blocks(const Graph& graph, const Plan& plan, Schedule& out) {
+void add_block(const Graph& graph, Id n, Block::Kind kind, std::int32_t position, BlockTable& table,
+               Schedule& out) {
+    table.of[n] = static_cast<std::uint32_t>(out.blocks.size());
+    out.blocks.push_back({kind, graph.dtype(n), graph.numel(n), 0, position, -1});
+}
+
+BlockTable make_blocks(const Graph& graph, Schedule& out) {
     BlockTable table{std::vector<std::uint32_t>(graph.size(), kNone)};
     const auto add = [&](Id n, Block::Kind kind, std::int32_t position) {
-        table.of[n] = static_cast<std::uint32_t>(out.blocks.size());
-        out.blocks.push_back({kind, graph.dtype(n), graph.numel(n), 0, position, -1});
+        add_block(graph, n, kind, position, table, out);
     };
     for (Id n = 0; n < graph.size(); ++n)
         if (graph.op(n) == Op::Buffer) add(n, Block::Kind::Input, graph.leaf(n));
@@ -38,9 +45,14 @@ BlockTable make_blocks(const Graph& graph, const Plan& plan, Schedule& out) {
             add(stored, Block::Kind::Output, static_cast<std::int32_t>(i));
         out.outputs.push_back(table.of[stored]);
     }
-    for (Id n = 0; n < graph.size(); ++n)
-        if (plan.home(n) != kNone && table.of[n] == kNone) add(n, Block::Kind::Temporary, -1);
     return table;
+}
+
+void add_temporaries(const Graph& graph, const Plan& plan, const Layouts& layouts,
+                     BlockTable& table, Schedule& out) {
+    for (Id n = 0; n < graph.size(); ++n)
+        if (plan.home(n) != kNone && table.of[n] == kNone && !layouts.parts.contains(n))
+            add_block(graph, n, Block::Kind::Temporary, -1, table, out);
 }
 
 bool has_check(ir::Ref sink) {
@@ -108,6 +120,7 @@ void take_kernels(const Chains& chains, Schedule& out, std::vector<Task>& tasks)
     std::unordered_map<ir::Ref, std::uint32_t> entries;
     for (std::size_t t = 0; t < tasks.size(); ++t) {
         const FinishedKernel& f = chains.kernels[t];
+        if (f.sink->src().empty()) continue;
         const auto [entry, fresh] =
             entries.try_emplace(f.sink, static_cast<std::uint32_t>(out.kernels.size()));
         if (fresh) out.kernels.push_back({f.sink, f.name});
@@ -132,18 +145,22 @@ Schedule make_schedule(const Normalised& normalised, const Assumptions& assumpti
     }
     Expansion expansion(graph, *out.arena, out.checks);
     const Plan plan(expansion, profile);
-    const BlockTable blocks = make_blocks(graph, plan, out);
+    BlockTable blocks = make_blocks(graph, out);
 
-    const auto is_temporary = [&](Id n) {
-        return blocks.of[n] != kNone && out.blocks[blocks.of[n]].kind == Block::Kind::Temporary;
-    };
-    const Layouts layouts = choose_layouts(expansion, plan, is_temporary);
+    const std::vector<std::uint32_t> lasting = blocks.of;
+    const auto is_temporary = [&](Id n) { return plan.home(n) != kNone && lasting[n] == kNone; };
+    Layouts layouts = choose_layouts(expansion, plan, is_temporary);
+    place_parts(expansion, plan, is_temporary, layouts);
+    add_temporaries(graph, plan, layouts, blocks, out);
+    std::vector<bool> has_parts(graph.size(), false);
+    for (const auto& [n, part] : layouts.parts) has_parts[part.whole] = true;
 
     std::vector<FinishedKernel> finished;
     for (KernelId k = 0; k < plan.kernels().size(); ++k)
         finished.push_back(finish(graph, *out.arena, lower_kernel(expansion, plan, layouts, k)));
 
-    Chains chains = chain_kernels(graph, *out.arena, plan, std::move(finished), is_temporary,
+    Chains chains = chain_kernels(graph, *out.arena, plan, std::move(finished),
+                                  [&](Id n) { return is_temporary(n) && !has_parts[n]; },
                                   {assumptions.near_bytes, assumptions.chain_always});
 
     std::vector<Task> tasks = make_tasks(plan, chains, blocks);

@@ -19,6 +19,7 @@ namespace sinter::codegen {
 struct Streamed {
     std::int64_t slot;
     bool end_to_end = false;  ///< in one walk, so that parts of a line meet
+    bool late = false;        ///< what reads it next runs much later
     Ref size = nullptr;       ///< if not null: only where this index…
     std::int64_t least = 0;   ///< …is at least so much
     Value lined = kNone;      ///< the Lined of its stores, when it was made

@@ -6,6 +6,7 @@
 #include <map>
 
 #include <sinter/ir/env.h>
+#include <sinter/ir/kernel.h>
 
 namespace sinter::codegen {
 namespace {
@@ -13,6 +14,8 @@ namespace {
 // Results of this size are not read again from the caches: a share of the last one that threads and
 // neighbours leave.
 constexpr double kStreamBytes = 32 << 20;
+// Nor are these, which other kernels read so much later.
+constexpr double kLateBytes = 256 << 10;
 // Nor are smaller ones of a kernel that goes through so much memory in all.
 constexpr double kStreamPart = kLeastStreamed, kStreamAll = 48 << 20;
 // Memory that is fetched ahead of walks: so large, read so often at most, with so many ops for each
@@ -71,7 +74,7 @@ std::vector<Streamed> streamable(const Analysis& a) {
                 return !other.is_store && other.node->src(0) == m.node->src(0);
             }))
             continue;
-        Streamed s{slot, a.numbers.size() == 1};
+        Streamed s{slot, a.numbers.size() == 1, ir::is_late(m.node->src(0))};
         for (std::int64_t n : a.numbers)
             if (has(m.region, n) && !a.range[n]->src(0)->is(Op::Const)) s.size = a.range[n]->src(0);
         result.push_back(s);
@@ -94,11 +97,12 @@ double result_bytes(const Analysis& a, std::int64_t slot) {
 std::vector<Streamed> large_results(const Analysis& a, bool contraction) {
     const std::int64_t mode = ir::env::number("STREAM");
     if (mode == 0) return {};
-    const double least = mode == 2 ? 0 : kStreamBytes, all = contraction ? INFINITY : kStreamAll,
-                 in_all = footprint(a);
+    const double all = contraction ? INFINITY : kStreamAll, in_all = footprint(a);
     std::vector<Streamed> result = streamable(a);
     std::erase_if(result, [&](Streamed& s) {
-        const double bytes = result_bytes(a, s.slot);
+        const double bytes = result_bytes(a, s.slot), least = mode == 2 ? 0
+                                                              : s.late  ? kLateBytes
+                                                                        : kStreamBytes;
         if (s.size != nullptr)
             s.least = static_cast<std::int64_t>(
                 std::min(least / bytes, all / (in_all / Analysis::kNominal)));

@@ -135,7 +135,7 @@ std::string arguments(Ref node) {
                         : " in [" + std::to_string(args[1]) + ", " + std::to_string(args[2]) + "]");
         case Op::Param:
             if (!has(1)) break;
-            return " p" + std::to_string(args[0]);
+            return " p" + std::to_string(args[0]) + (has(2) && args[1] != 0 ? " late" : "");
         case Op::Load:
             if (!has(1)) break;
             return " fill=" + value(node->dtype(), args[0]);

@@ -92,8 +92,10 @@ std::vector<SpecRow> common_rows() {
             }),
         row(Op::Range, "the size is an index that depends on no range",
             [](Ref n) { return n->src(0)->dtype() == DType::Index && n->src(0)->ranges() == 0; }),
-        row(Op::Param, "the memory of a slot",
-            [](Ref n) { return sources(n, 0) && args(n, 1) && is_element(n->dtype()); }),
+        row(Op::Param, "the memory of a slot, and whether it is read late",
+            [](Ref n) {
+                return sources(n, 0) && (args(n, 1) || args(n, 2)) && is_element(n->dtype());
+            }),
         row(elementwise_ops(), "operands have the dtypes that the op takes", elementwise_in_kernel),
         row(elementwise_ops() & ~markable(), "no arguments",
             [](Ref n) { return n->args().empty(); }),

@@ -34,6 +34,8 @@ inline constexpr std::int64_t kNearRows = 6;
 /// Images of so many pixels are too few columns for a product on its own: the last vectors are
 /// half empty, and operands are fetched again for each.
 inline constexpr std::int64_t kFewPixels = 256;
+/// What is read after so many other bytes have gone through the caches is not there any more.
+inline constexpr double kLateBytes = 32 << 20;
 /// Bytes of memory that go together.
 inline constexpr std::int64_t kLine = 64;
 inline constexpr std::size_t kMaxStores = 12;

@@ -6,6 +6,7 @@
 #include "chain.h"
 #include "finish.h"
 #include "in_place.h"
+#include "late.h"
 #include "layout.h"
 #include "lower.h"
 #include "memory.h"
@@ -167,6 +168,7 @@ Schedule make_schedule(const Normalised& normalised, const Assumptions& assumpti
     write_in_place(graph, plan, blocks, assumptions, out, tasks, chains);
     take_kernels(chains, out, tasks);
     out.launches = order_launches(tasks);
+    mark_late(out);
     out.arena_bytes = place_temporaries(out.launches, out.blocks);
     return out;
 }

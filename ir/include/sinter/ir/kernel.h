@@ -40,6 +40,11 @@ inline Ref variable(Arena& a, DType dtype, std::int64_t slot, std::int64_t vmin,
 inline Ref param(Arena& a, DType dtype, std::int64_t slot) {
     return a.make(Op::Param, dtype, {}, {slot});
 }
+/// Memory that is written, of a result that is not read before the caches have seen much else.
+inline Ref late_param(Arena& a, DType dtype, std::int64_t slot) {
+    return a.make(Op::Param, dtype, {}, {slot, 1});
+}
+inline bool is_late(Ref param) { return param->args().size() > 1 && param->arg(1) != 0; }
 inline bool is_near(Ref param) { return param->arg(0) <= kNearSlot; }
 /// `readable`: the index lies within the memory even where `valid` is false, so it may be read
 /// anyway.

@@ -161,6 +161,7 @@ void JitCore::Impl::call(JitCore::Call& call) {
     const std::lock_guard lock(mutex);
     stats.kernels = program.record->runs().launch_count();
     stats.barriers = program.record->runs().barrier_count();
+    stats.kept_kernels = program.record->runs().steady_launch_count();
 }
 
 std::vector<UOp> JitCore::Impl::replay(Record& record) const {
@@ -213,6 +214,7 @@ void JitCore::Impl::run(JitCore::Call& call, std::span<const UOp> arguments, Pro
     program.armed = before != nullptr && now->same(*before);
     if (!program.form) program.form = call.form();
     program.record = std::move(now);
+    if (program.armed) program.record->arm(options.keep);
 }
 
 std::unique_ptr<Record> JitCore::Impl::capture(JitCore::Call& call, std::span<const UOp> arguments,

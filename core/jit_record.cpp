@@ -47,8 +47,12 @@ Record::Record(Capture& capture, std::span<const std::int64_t> arguments,
     take_runs(capture);
     take_scalars(capture);
     take_results(results);
-    replay_ = std::make_unique<runtime::Replay>(
-        runs_, inputs_, outputs_, argument_ids_.size() + slots_.size() + constants_.size());
+}
+
+void Record::arm(bool keep) {
+    std::vector<bool> steady(argument_ids_.size(), false);
+    steady.resize(argument_ids_.size() + slots_.size() + constants_.size(), keep);
+    replay_ = std::make_unique<runtime::Replay>(runs_, inputs_, outputs_, steady);
 }
 
 void Record::take_outsides(Capture& capture) {

@@ -39,6 +39,9 @@ public:
     /// Whether the same Tensors shared memory with one another in both.
     bool same_sharing(const Record& other) const;
 
+    /// Makes ready for replays; with `keep`, what is made of memory of the world alone stays from
+    /// one to the next (runtime::Replay).
+    void arm(bool keep);
     /// Finds everything where a replay needs it. `arguments` are Buffers. Returns null, or why the
     /// function itself has to run.
     const char* prepare(std::span<const ir::UOp> arguments);

@@ -51,6 +51,7 @@ std::vector<std::shared_ptr<Memory>> execute(const Plan& plan,
                           ? memory_of_block(static_cast<std::size_t>(block.reuses))
                           : Memory::allocate(DeviceId::CPU, static_cast<std::size_t>(block.numel) *
                                                                 size_of(block.dtype));
+        if (block.reuses >= 0) made[b]->written_over();
         addresses[b] = memory_of_block(b)->data();
     }
     Binding run(plan.tape);
@@ -79,13 +80,14 @@ double time_runs(const Plan& plan, std::span<const std::shared_ptr<Memory>> inpu
     return std::chrono::duration<double, std::nano>(end - begin).count();
 }
 
-void count_launches(const Plan& plan) {
+void count_launches(const Plan& plan, Tape::Which which) {
     Counter& all = counter();
     const std::lock_guard lock(all.mutex);
-    all.counts.launches += plan.schedule.launches.size();
     for (const schedule::Launch& launch : plan.schedule.launches) {
-        if (all.counts.names.size() >= kMaxNames) break;
-        all.counts.names.push_back(plan.schedule.kernels[launch.kernel].name);
+        if (!Tape::is_among(launch, which)) continue;
+        ++all.counts.launches;
+        if (all.counts.names.size() < kMaxNames)
+            all.counts.names.push_back(plan.schedule.kernels[launch.kernel].name);
     }
 }
 

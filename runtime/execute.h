@@ -27,8 +27,8 @@ double time_runs(const Plan& plan, std::span<const std::shared_ptr<Memory>> inpu
 /// What a failed Check of the schedule says.
 IndexError failed_check(const schedule::Schedule& schedule, std::int64_t check, std::int64_t index);
 
-/// Counts the plan's launches.
-void count_launches(const Plan& plan);
+/// Counts those launches of the plan.
+void count_launches(const Plan& plan, Tape::Which which = Tape::Which::All);
 /// Counts of launches, for stats().
 struct LaunchCounts {
     std::uint64_t launches = 0;

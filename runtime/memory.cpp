@@ -1,5 +1,6 @@
 // Blocks of memory, and the Buffers that view them.
 
+#include <atomic>
 #include <cstring>
 
 #include <sinter/ir/error.h>
@@ -17,7 +18,21 @@ void give_back(DeviceId device, void* data, std::size_t bytes) {
         Allocator::instance().free(data, bytes);
 }
 
+std::uint64_t next_stamp() {
+    static std::atomic<std::uint64_t> last{0};
+    return last.fetch_add(1, std::memory_order_relaxed) + 1;
+}
+
 }  // namespace
+
+Memory::Memory(DeviceId device, void* data, std::size_t bytes, bool owned)
+    : device_(device), owned_(owned), data_(data), bytes_(bytes) {
+    written_over();
+}
+
+void Memory::written_over() {
+    if (owned_) stamp_.store(next_stamp(), std::memory_order_relaxed);
+}
 
 std::shared_ptr<Memory> Memory::allocate(DeviceId device, std::size_t bytes) {
     const bool gpu = device == DeviceId::CUDA;

@@ -27,6 +27,15 @@ bool has_check(ir::Ref sink) {
 // A part of a core's second-level cache, which holds what a kernel streams besides.
 constexpr std::int64_t kNearPart = 4;
 
+// Of products by tiles (codegen/tiles.cpp).
+constexpr std::int64_t kPanelColumns = 64;
+
+std::int64_t panel_columns() {
+    const codegen::Target& target = host_target();
+    const bool tiles = target.tiles_of_bf16 && target.tiles_of_bytes;
+    return tiles && ir::env::number("DOTS") == 1 ? kPanelColumns : 0;
+}
+
 std::vector<bool> written(ir::Ref sink, std::size_t slots) {
     std::vector<bool> result(slots, false);
     for (ir::Ref store : sink->src())
@@ -36,14 +45,16 @@ std::vector<bool> written(ir::Ref sink, std::size_t slots) {
 }
 
 std::shared_ptr<const Plan> make_plan(const schedule::Normalised& graph,
-                                      const std::vector<bool>& may_overwrite, DeviceId device) {
+                                      const std::vector<bool>& may_overwrite, DeviceId device,
+                                      const std::vector<bool>& steady) {
     auto plan = std::make_shared<Plan>();
     {
         const trace::Span span("schedule", "compile");
         const std::int64_t chain = ir::env::number("CHAIN");
         const bool near = device == DeviceId::CPU && chain != 0;
         plan->schedule = schedule::make_schedule(
-            graph, {may_overwrite, near ? host_target().cache_bytes / kNearPart : 0, chain > 1});
+            graph, {may_overwrite, near ? host_target().cache_bytes / kNearPart : 0, chain > 1,
+                    steady, panel_columns()});
     }
     plan->graph = hash_bytes(
         {reinterpret_cast<const char*>(graph.key.data()), graph.key.size() * sizeof(std::int64_t)});
@@ -127,17 +138,21 @@ std::shared_ptr<PlanCache::Entry> PlanCache::entry_of(const std::vector<std::int
 }
 
 std::shared_ptr<const Plan> PlanCache::get(schedule::Normalised graph,
-                                           const std::vector<bool>& may_overwrite,
-                                           DeviceId device) {
+                                           const std::vector<bool>& may_overwrite, DeviceId device,
+                                           const std::vector<bool>& steady) {
     std::vector<std::int64_t>& key = graph.key;
     const std::size_t graph_words = key.size();
     // What else the plan depends on.
-    std::int64_t bits = 1;
-    for (const bool may : may_overwrite) {
-        bits = bits << 1 | (may ? 1 : 0);
-        if (bits >> 62 != 0) key.push_back(std::exchange(bits, 1));
-    }
-    key.push_back(bits);
+    const auto push_bits = [&](const std::vector<bool>& list) {
+        std::int64_t bits = 1;
+        for (const bool bit : list) {
+            bits = bits << 1 | (bit ? 1 : 0);
+            if (bits >> 62 != 0) key.push_back(std::exchange(bits, 1));
+        }
+        key.push_back(bits);
+    };
+    push_bits(may_overwrite);
+    push_bits(steady);
     key.push_back(ir::env::number("NOOPT"));
     key.push_back(ir::env::number("BLOCKS"));
     key.push_back(ir::env::number("WINOGRAD"));
@@ -155,7 +170,7 @@ std::shared_ptr<const Plan> PlanCache::get(schedule::Normalised graph,
     const bool hit = entry->plan != nullptr;
     if (!hit) {
         key.resize(graph_words);
-        entry->plan = make_plan(graph, may_overwrite, device);
+        entry->plan = make_plan(graph, may_overwrite, device, steady);
     }
     const std::lock_guard lock(mutex_);
     ++(hit ? counts_.hits : counts_.misses);

@@ -56,9 +56,11 @@ public:
     /// The cache of this process.
     static PlanCache& instance();
 
-    /// The plan of a graph on a device, CPU or CUDA. Throws what scheduling and compiling throw.
+    /// The plan of a graph on a device, CPU or CUDA; `steady` is that of schedule::Assumptions.
+    /// Throws what scheduling and compiling throw.
     std::shared_ptr<const Plan> get(schedule::Normalised graph,
-                                    const std::vector<bool>& may_overwrite, DeviceId device);
+                                    const std::vector<bool>& may_overwrite, DeviceId device,
+                                    const std::vector<bool>& steady = {});
     struct Counts {
         std::uint64_t hits = 0, misses = 0;
     };

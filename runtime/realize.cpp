@@ -152,6 +152,7 @@ void compute_by_kernels(const Scan& graph, std::span<const Root> targets, Device
         keep_constants(*recorder, form.inputs);
         for (ir::Ref input : form.inputs) run.inputs.push_back(input->arg(0));
         for (ir::Ref bind : form.binds) run.binds.push_back(ir::UOp::share(bind));
+        run.key = form.key;
     }
     std::vector<bool> may_overwrite(form.inputs.size(), false);
     if (graph.has_assign) may_overwrite = overwritable(graph, targets, form.inputs, device);
@@ -170,6 +171,7 @@ void compute_by_kernels(const Scan& graph, std::span<const Root> targets, Device
         attach_memory(roots[i], std::move(outputs[i]), graph.over_memory[i]);
     if (recorder == nullptr) return;
     run.plan = plan;
+    run.may_overwrite = may_overwrite;
     for (ir::Ref root : roots) run.outputs.push_back(attached(root, device)->arg(0));
     recorder->made.insert(run.outputs.begin(), run.outputs.end());
     recorder->runs.push_back(std::move(run));

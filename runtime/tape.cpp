@@ -31,13 +31,13 @@ std::int64_t round_up(std::int64_t bytes) { return (bytes + 63) / 64 * 64; }
 
 // --- making
 
-void Tape::append(const Plan& plan, std::span<const std::uint32_t> values,
-                  std::uint32_t first_bind) {
+void Tape::append(const Plan& plan, std::span<const std::uint32_t> values, std::uint32_t first_bind,
+                  Which which) {
     arena_bytes_ = std::max(arena_bytes_, round_up(plan.schedule.arena_bytes));
     shared_bytes_ = std::max(shared_bytes_, plan.shared_bytes);
     checks_ = checks_ || plan.any_checks;
     for (const schedule::Launch& launch : plan.schedule.launches)
-        add_launch(plan, launch, values, first_bind);
+        if (is_among(launch, which)) add_launch(plan, launch, values, first_bind);
 }
 
 void Tape::add_launch(const Plan& plan, const schedule::Launch& launch,

@@ -32,10 +32,16 @@ public:
     /// Memory of an operand: a value whose address the run gives, or a place in the run's scratch.
     static constexpr std::uint32_t kScratch = UINT32_MAX;
 
-    /// Adds the launches of a plan. `values` says by block which value it is (equal numbers for
+    /// Which launches of a plan.
+    enum class Which : std::uint8_t { All, Steady, Others };
+    static bool is_among(const schedule::Launch& launch, Which which) {
+        return which == Which::All || launch.steady == (which == Which::Steady);
+    }
+    /// Adds launches of a plan. `values` says by block which value it is (equal numbers for
     /// equal memory; Temporary blocks are in the scratch); its binds are those from `first_bind`
     /// on.
-    void append(const Plan& plan, std::span<const std::uint32_t> values, std::uint32_t first_bind);
+    void append(const Plan& plan, std::span<const std::uint32_t> values, std::uint32_t first_bind,
+                Which which = Which::All);
     /// Decides what runs in parallel, and places the barriers.
     void finish();
 

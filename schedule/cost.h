@@ -36,6 +36,9 @@ inline constexpr std::int64_t kNearRows = 6;
 inline constexpr std::int64_t kFewPixels = 256;
 /// What is read after so many other bytes have gone through the caches is not there any more.
 inline constexpr double kLateBytes = 32 << 20;
+/// Matrices of so many elements that seldom change are laid out anew for products of so many rows.
+inline constexpr std::int64_t kPackedElements = 64 * 1024;
+inline constexpr std::int64_t kPackedRows = 4, kMostPackedRows = 512;
 /// Bytes of memory that go together.
 inline constexpr std::int64_t kLine = 64;
 inline constexpr std::size_t kMaxStores = 12;

@@ -1,6 +1,5 @@
 #include "late.h"
 
-#include <algorithm>
 #include <map>
 #include <vector>
 
@@ -8,30 +7,11 @@
 #include <sinter/ir/simplify.h>
 
 #include "cost.h"
+#include "operands.h"
 
 namespace sinter::schedule {
 
-using ir::Op;
 using ir::Ref;
-
-namespace {
-
-// The Params of a kernel by what is done with them; near memory is none of its operands.
-struct Operands {
-    std::vector<Ref> written, read;
-};
-
-Operands operands_of(Ref sink) {
-    Operands found;
-    for (Ref n : ir::toposort(std::span<const Ref>(&sink, 1))) {
-        if ((!n->is(Op::Load) && !n->is(Op::Store)) || ir::is_near(n->src(0))) continue;
-        std::vector<Ref>& list = n->is(Op::Load) ? found.read : found.written;
-        if (std::ranges::find(list, n->src(0)) == list.end()) list.push_back(n->src(0));
-    }
-    return found;
-}
-
-}  // namespace
 
 void mark_late(Schedule& schedule) {
     std::vector<Operands> operands;

@@ -17,10 +17,11 @@ std::vector<Launch> order_launches(std::span<const Task> tasks) {
         for (std::uint32_t before : tasks[t].after) followers[before].push_back(t);
     }
     std::priority_queue<std::uint32_t> ready;  // the highest number is the earliest in the program
-    std::map<std::uint32_t, std::vector<std::uint32_t>> waiting;  // segmentable, by kernel
+    // Segmentable, by kernel; steady ones apart.
+    std::map<std::pair<std::uint32_t, bool>, std::vector<std::uint32_t>> waiting;
     const auto release = [&](std::uint32_t t) {
         if (tasks[t].segmentable)
-            waiting[tasks[t].kernel].push_back(t);
+            waiting[{tasks[t].kernel, tasks[t].steady}].push_back(t);
         else
             ready.push(t);
     };
@@ -30,7 +31,7 @@ std::vector<Launch> order_launches(std::span<const Task> tasks) {
     std::vector<Launch> launches;
     std::size_t done = 0;
     const auto launch = [&](std::span<const std::uint32_t> group) {
-        Launch l{tasks[group[0]].kernel, {}, 0, 0};
+        Launch l{tasks[group[0]].kernel, {}, 0, 0, tasks[group[0]].steady};
         for (std::uint32_t t : group) {
             l.segments.push_back(tasks[t].segment);
             l.flops += tasks[t].flops;

@@ -17,6 +17,7 @@ struct Task {
     std::vector<std::uint32_t> after;  ///< tasks that must have run
     bool checks = false;               ///< may find an index out of range
     std::uint64_t flops = 0, bytes = 0;
+    bool steady = false;  ///< as of Launch
 };
 
 /// Every task after those it needs; in the order of the program as far as that leaves a choice, but

@@ -11,8 +11,10 @@
 #include "lower.h"
 #include "memory.h"
 #include "order.h"
+#include "pack.h"
 #include "parts.h"
 #include "recompute.h"
+#include "steady.h"
 #include "unchanged.h"
 
 namespace sinter::schedule {
@@ -139,6 +141,11 @@ Schedule make_schedule(const Normalised& normalised, const Assumptions& assumpti
 
     Graph graph(normalised);
     Profile profile(graph);
+    if (auto packed =
+            pack_operands(graph, profile, assumptions.steady, assumptions.panel_columns)) {
+        graph = *std::move(packed);
+        profile = Profile(graph);
+    }
     if (auto changed =
             recompute_columns(graph, profile, {assumptions.near_bytes, assumptions.chain_always})) {
         graph = *std::move(changed);
@@ -155,18 +162,21 @@ Schedule make_schedule(const Normalised& normalised, const Assumptions& assumpti
     add_temporaries(graph, plan, layouts, blocks, out);
     std::vector<bool> has_parts(graph.size(), false);
     for (const auto& [n, part] : layouts.parts) has_parts[part.whole] = true;
+    const std::vector<bool> is_steady = steady_nodes(graph, assumptions.steady);
 
     std::vector<FinishedKernel> finished;
     for (KernelId k = 0; k < plan.kernels().size(); ++k)
         finished.push_back(finish(graph, *out.arena, lower_kernel(expansion, plan, layouts, k)));
 
-    Chains chains = chain_kernels(graph, *out.arena, plan, std::move(finished),
-                                  [&](Id n) { return is_temporary(n) && !has_parts[n]; },
-                                  {assumptions.near_bytes, assumptions.chain_always});
+    Chains chains =
+        chain_kernels(graph, *out.arena, plan, std::move(finished),
+                      [&](Id n) { return is_temporary(n) && !has_parts[n] && !is_steady[n]; },
+                      {assumptions.near_bytes, assumptions.chain_always});
 
     std::vector<Task> tasks = make_tasks(plan, chains, blocks);
     write_in_place(graph, plan, blocks, assumptions, out, tasks, chains);
     take_kernels(chains, out, tasks);
+    mark_steady(out, tasks, assumptions.steady);
     out.launches = order_launches(tasks);
     mark_late(out);
     out.arena_bytes = place_temporaries(out.launches, out.blocks);

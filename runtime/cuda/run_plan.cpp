@@ -83,8 +83,11 @@ private:
                                    : Memory::allocate(DeviceId::CUDA,
                                                       static_cast<std::size_t>(block.numel) *
                                                           size_of(block.dtype));
+                    if (block.reuses >= 0) made_[i]->written_over();
                     addresses_.push_back(made_[i]->data());
                     break;
+                case schedule::Block::Kind::Kept:
+                    throw InternalError("a block that is kept between runs, on a GPU");
                 case schedule::Block::Kind::Temporary:
                     addresses_.push_back(base + block.offset);
                     break;

@@ -1,7 +1,9 @@
 // Captured functions give what the functions themselves give, call for call.
 
+#include <algorithm>
 #include <array>
 #include <atomic>
+#include <cmath>
 #include <memory>
 #include <thread>
 #include <tuple>
@@ -613,4 +615,114 @@ TEST_CASE("barriers stand between kernels that depend on one another, and nowher
     CHECK(apart.stats().barriers == 0);
     CHECK(after.stats().kernels >= 2);
     CHECK(after.stats().barriers >= 1);
+}
+
+TEST_CASE("what is made of tensors of the world alone is made again when one of them changes") {
+    const DeviceGuard guard(kCpu);
+    Tensor w = data({256, 128}, 1);
+    auto scaled_by_norm = [&](const Tensor& x) {
+        return matmul(x, w / sqrt(square(w).sum(0, true)));
+    };
+    auto f = jit(scaled_by_norm, {.verify = false});
+    const auto check = [&](double seed) {
+        const Tensor x = data({40, 256}, seed);
+        const std::vector<float> got = values(f(x)), expected = values(scaled_by_norm(x));
+        REQUIRE(got.size() == expected.size());
+        for (std::size_t i = 0; i < got.size(); ++i)
+            CHECK(got[i] == doctest::Approx(expected[i]).epsilon(1e-4));
+    };
+    const auto launches = [&](double seed) {
+        const Tensor x = data({40, 256}, seed);
+        reset_stats();
+        f(x);
+        return stats().launches;
+    };
+    for (int i = 0; i < 4; ++i) check(i);
+    CHECK(f.stats().reason.empty());
+    CHECK(f.stats().kept_kernels > 0);
+    const std::uint64_t few = launches(4);
+    CHECK(few == f.stats().kernels);
+
+    w.assign(data({256, 128}, 2));  // in its memory
+    w.realize();
+    CHECK(launches(5) == few + f.stats().kept_kernels);
+    check(6);
+    w = data({256, 128}, 3);  // other memory
+    check(7);
+    CHECK(launches(8) == few);
+    CHECK(f.stats().reason.empty());
+}
+
+TEST_CASE("weights of products are laid out once, until they change") {
+    const DeviceGuard guard(kCpu);
+    for (const DType dtype : {f32, bf16, f16, i8}) {
+        CAPTURE(dtype);
+        for (const std::int64_t rows : {5, 40}) {
+            const auto numbers = [&](const Shape& shape, double seed) {
+                Tensor x = (data(shape, seed) * 7).to(dtype);
+                x.realize();
+                return x;
+            };
+            Tensor w = numbers({256, 320}, 1), v = numbers({192, 320}, 2);
+            const auto net = [&](const Tensor& x) {
+                const DType sums = dtype == i8 ? i32 : f32;
+                const DType terms = dtype == i8 ? i32 : dtype;
+                const Tensor y = matmul(x.to(terms), w.to(terms));
+                return matmul(y.to(sums), v.transpose().to(sums));
+            };
+            auto f = jit(net, {.verify = false});
+            auto plain = jit(net, {.verify = false, .keep = false});
+            for (int i = 0; i < 6; ++i) {
+                if (i == 4) w.assign(numbers({256, 320}, 3)).realize();
+                const Tensor x = numbers({rows, 256}, 4 + i);
+                const std::vector<float> got = values(f(x).to(f32)),
+                                         expected = values(plain(x).to(f32));
+                REQUIRE(got.size() == expected.size());
+                // Of 256 terms each rounds once: in y, of 16 bits where those are.
+                float largest = 0;
+                for (const float e : expected) largest = std::max(largest, std::abs(e));
+                const float rounding = dtype == bf16 ? 0x1p-8F : dtype == f16 ? 0x1p-11F : 0x1p-20F;
+                for (std::size_t k = 0; k < got.size(); ++k)
+                    CHECK(std::abs(got[k] - expected[k]) <= largest * rounding);
+            }
+            CHECK(f.stats().replays == 4);
+            if (dtype == f32) CHECK(f.stats().kept_kernels == 1);
+            CHECK(plain.stats().kept_kernels == 0);
+        }
+    }
+}
+
+TEST_CASE("nothing is kept that a captured function writes over, or takes as an argument") {
+    const DeviceGuard guard(kCpu);
+    Tensor w = data({16, 8}, 1);
+    auto f = jit([&](const Tensor& x) {
+        const Tensor norms = square(w).sum(0, true).contiguous();
+        w.assign(w + x);
+        return norms + x.sum();
+    });
+    auto g = jit([](const Tensor& x) { return x / square(x).sum(0, true).contiguous(); });
+    std::vector<float> expected;
+    Tensor u = data({16, 8}, 1);
+    for (int i = 0; i < 6; ++i) {
+        const Tensor x = data({16, 8}, i);
+        const std::vector<float> before = values(square(u).sum(0, true).contiguous() + x.sum());
+        CHECK(values(f(x)) == before);
+        u = (u + x).realize();
+        CHECK(values(g(x)) == values(x / square(x).sum(0, true).contiguous()));
+    }
+    CHECK(f.stats().replays > 0);
+    CHECK(f.stats().kept_kernels == 0);
+    CHECK(g.stats().kept_kernels == 0);
+}
+
+TEST_CASE("memory of the caller's is asked for in every call") {
+    const DeviceGuard guard(kCpu);
+    std::vector<float> numbers(32, 1.0F);
+    const Tensor w = from_blob(numbers.data(), {32}, f32);
+    auto f = jit([&](const Tensor& x) { return x * square(w).sum().contiguous(); });
+    for (int i = 0; i < 6; ++i) {
+        numbers[0] = static_cast<float>(i);
+        CHECK(values(f(ones({1})))[0] == doctest::Approx(31.0 + i * i));
+    }
+    CHECK(f.stats().replays > 0);
 }

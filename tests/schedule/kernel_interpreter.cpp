@@ -378,6 +378,7 @@ Run run(const schedule::Schedule& s, std::vector<std::vector<std::byte>> inputs,
                         throw InternalError("a temporary outside of the arena");
                     memory[b] = {arena.data() + block.offset, bytes};
                     break;
+                case schedule::Block::Kind::Kept:
                 case schedule::Block::Kind::Output:
                     if (block.reuses >= 0) {
                         memory[b] = memory[static_cast<std::size_t>(block.reuses)];
@@ -388,7 +389,7 @@ Run run(const schedule::Schedule& s, std::vector<std::vector<std::byte>> inputs,
                     break;
             }
         }
-    for (const schedule::Launch& launch : s.launches)
+    const auto run_launch = [&](const schedule::Launch& launch) {
         for (const schedule::Segment& segment : launch.segments) {
             std::vector<Operand> operands;
             for (std::uint32_t b : segment.blocks) operands.push_back(memory[b]);
@@ -397,6 +398,13 @@ Run run(const schedule::Schedule& s, std::vector<std::vector<std::byte>> inputs,
                 scalars.push_back(v.bind >= 0 ? binds[static_cast<std::size_t>(v.bind)] : v.bits);
             interpret(s.kernels[launch.kernel].sink, operands, scalars, out.failed_checks);
         }
+    };
+    // Steady launches are of another run: nothing but blocks that are kept remains of them.
+    for (const schedule::Launch& launch : s.launches)
+        if (launch.steady) run_launch(launch);
+    std::ranges::fill(arena, std::byte{0xEE});
+    for (const schedule::Launch& launch : s.launches)
+        if (!launch.steady) run_launch(launch);
     for (std::uint32_t b : s.outputs) {
         const auto [data, bytes] = memory[b];
         out.roots.emplace_back(data, data + bytes);

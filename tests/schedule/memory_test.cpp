@@ -52,7 +52,7 @@ Update adam(const std::vector<Shape>& shapes, double rate) {
 }
 
 void check(const std::vector<UOp>& roots, bool may_overwrite = true) {
-    const std::string wrong = mismatch(roots, may_overwrite);
+    const std::string wrong = mismatch(roots, {may_overwrite});
     CHECK_MESSAGE(wrong.empty(), wrong);
 }
 
@@ -66,7 +66,7 @@ std::size_t written_in_place(const Schedule& s) {
 TEST_CASE("an Adam update of parameters of many shapes is one launch, in place") {
     const Update update = adam({{32, 1, 3, 3}, {32}, {64, 32, 3, 3}, {64}, {10, 100}, {10}}, 1e-3);
     check(update.roots);
-    const Schedule s = schedule_of(update.roots, true);
+    const Schedule s = schedule_of(update.roots, {true});
     CHECK_MESSAGE(s.launches.size() == 1, text(s));
     CHECK(s.kernels.size() == 1);
     CHECK(s.launches[0].segments.size() == 6);
@@ -92,7 +92,7 @@ TEST_CASE("a target that is read elsewhere is written after it was read") {
     const UOp y = matmul(x, w);  // reads x in another order than it is written
     const std::vector<UOp> roots{ir::assign(x, scaled(x, 0.5)), y};
     check(roots);
-    const Schedule s = schedule_of(roots, true);
+    const Schedule s = schedule_of(roots, {true});
     CHECK(written_in_place(s) == 1);
     CHECK_MESSAGE(s.kernels[s.launches[0].kernel].name.starts_with("r_"), text(s));
 }
@@ -147,8 +147,8 @@ TEST_CASE("of memory that is written in place only what changes is gone through"
         CAPTURE(volume);
         const UOp set = ir::assign(x, with_box(x, from, to, data(f32, shape, 3)));
         check({set});
-        CHECK(elements_written(schedule_of({set}, true)) == volume);
-        CHECK(elements_written(schedule_of({set}, false)) == 12 * 20 * 8);
+        CHECK(elements_written(schedule_of({set}, {true})) == volume);
+        CHECK(elements_written(schedule_of({set})) == 12 * 20 * 8);
         // Two of one shape, and one of other values than its target's.
         check({set, ir::assign(y, with_box(y, from, to, data(f32, shape, 4)))});
         const UOp beside = ir::assign(y, with_box(x, from, to, data(f32, shape, 4)));
@@ -180,15 +180,15 @@ TEST_CASE("a kernel that reads its target elsewhere than it writes gets other me
     for (const UOp& value : {ir::flip(x, Ints{0}), ir::permute(x, Ints{1, 0}),
                              ir::binary(Op::Sub, x, ir::expand(row_max(x, 1), Shape{20, 20}))}) {
         check({ir::assign(x, value)});
-        CHECK(written_in_place(schedule_of({ir::assign(x, value)}, true)) == 0);
+        CHECK(written_in_place(schedule_of({ir::assign(x, value)}, {true})) == 0);
     }
-    CHECK(written_in_place(schedule_of({ir::assign(x, scaled(x, 2))}, false)) == 0);
+    CHECK(written_in_place(schedule_of({ir::assign(x, scaled(x, 2))})) == 0);
 }
 
 TEST_CASE("an input that is a root itself is kept") {
     const UOp x = data(f32, {20, 20});
     check({ir::assign(x, scaled(x, 2)), x});
-    CHECK(written_in_place(schedule_of({ir::assign(x, scaled(x, 2)), x}, true)) == 0);
+    CHECK(written_in_place(schedule_of({ir::assign(x, scaled(x, 2)), x}, {true})) == 0);
 }
 
 TEST_CASE("temporaries that live at one time do not overlap") {

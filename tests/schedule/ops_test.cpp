@@ -15,7 +15,7 @@ using Ints = std::vector<std::int64_t>;
 namespace {
 
 void check(const std::vector<UOp>& roots, bool may_overwrite = false) {
-    const std::string wrong = mismatch(roots, may_overwrite);
+    const std::string wrong = mismatch(roots, {may_overwrite});
     CHECK_MESSAGE(wrong.empty(), wrong);
 }
 

@@ -136,25 +136,29 @@ UOp data(DType dt, const Shape& shape, unsigned seed, std::int64_t bound) {
     return runtime::make_buffer(dt, shape, memory);
 }
 
-// What a CPU assumes; `may_overwrite` goes for all inputs.
-static schedule::Assumptions assumptions(const schedule::Normalised& graph, bool may_overwrite) {
-    return {std::vector<bool>(graph.inputs.size(), may_overwrite), 512 << 10};
+// What a CPU assumes.
+static schedule::Assumptions assumptions(const schedule::Normalised& graph, const Given& given) {
+    std::vector<bool> steady;
+    for (ir::Ref input : graph.inputs)
+        steady.push_back(std::ranges::find(given.steady, input, &UOp::get) != given.steady.end());
+    return {std::vector<bool>(graph.inputs.size(), given.may_overwrite), 512 << 10, false, steady,
+            given.panel_columns};
 }
 
-schedule::Schedule schedule_of(const std::vector<UOp>& roots, bool may_overwrite) {
+schedule::Schedule schedule_of(const std::vector<UOp>& roots, const Given& given) {
     std::vector<ir::Ref> refs;
     for (const UOp& r : roots) refs.push_back(r.get());
     const schedule::Normalised graph = schedule::normalise(refs);
-    return schedule::make_schedule(graph, assumptions(graph, may_overwrite));
+    return schedule::make_schedule(graph, assumptions(graph, given));
 }
 
 std::size_t kernels(const std::vector<UOp>& roots) { return schedule_of(roots).launches.size(); }
 
-std::string mismatch(const std::vector<UOp>& roots, bool may_overwrite) {
+std::string mismatch(const std::vector<UOp>& roots, const Given& given) {
     std::vector<ir::Ref> refs;
     for (const UOp& r : roots) refs.push_back(r.get());
     const schedule::Normalised graph = schedule::normalise(refs);
-    const schedule::Schedule s = schedule::make_schedule(graph, assumptions(graph, may_overwrite));
+    const schedule::Schedule s = schedule::make_schedule(graph, assumptions(graph, given));
     for (const schedule::Kernel& k : s.kernels)
         ir::check_spec(ir::Level::Kernel, std::span<const ir::Ref>(&k.sink, 1), "schedule");
     const std::vector<UOp> expected = runtime::ref::evaluate(roots);

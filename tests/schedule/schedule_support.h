@@ -17,14 +17,21 @@ namespace sinter::test {
 /// 0..bound.
 ir::UOp data(DType dt, const ir::Shape& shape, unsigned seed = 1, std::int64_t bound = 7);
 
-schedule::Schedule schedule_of(const std::vector<ir::UOp>& roots, bool may_overwrite = false);
+/// What a schedule may assume: of every input, or of those that are named.
+struct Given {
+    bool may_overwrite = false;
+    std::vector<ir::UOp> steady = {};
+    std::int64_t panel_columns = 0;
+};
+
+schedule::Schedule schedule_of(const std::vector<ir::UOp>& roots, const Given& given = {});
 
 /// Launches of the schedule.
 std::size_t kernels(const std::vector<ir::UOp>& roots);
 
 /// Runs the schedule by the interpreter and compares with REF. Empty if they agree, else what
 /// differs.
-std::string mismatch(const std::vector<ir::UOp>& roots, bool may_overwrite = false);
+std::string mismatch(const std::vector<ir::UOp>& roots, const Given& given = {});
 
 /// The kernels as text, for messages and for comparing schedules.
 std::string text(const schedule::Schedule& s);

@@ -24,15 +24,20 @@ struct JitOptions {
     bool verify = true;
     /// Signatures kept; the least lately used go first.
     std::size_t captures = 8;
+    /// What is made of tensors of the world alone (weights that are packed for the products they
+    /// are read by) is kept between calls, until one of them changes: for memory that results take
+    /// once more.
+    bool keep = true;
 };
 
 /// What became of the calls of a jitted function, for tests and for those who wonder.
 struct JitStats {
-    std::uint64_t runs = 0;     ///< the function itself ran
-    std::uint64_t replays = 0;  ///< what was captured ran in its place
-    std::size_t kernels = 0;    ///< launches of the last replay
-    std::size_t barriers = 0;   ///< waits of its threads for one another
-    std::string reason;         ///< why the last call was no replay; empty if it was one
+    std::uint64_t runs = 0;        ///< the function itself ran
+    std::uint64_t replays = 0;     ///< what was captured ran in its place
+    std::size_t kernels = 0;       ///< launches of the last replay
+    std::size_t barriers = 0;      ///< waits of its threads for one another
+    std::size_t kept_kernels = 0;  ///< launches beside these that ran when a tensor changed
+    std::string reason;            ///< why the last call was no replay; empty if it was one
 };
 
 /// In a function given to jit: runs `action` now, and again at every replay, in the order of these

@@ -25,6 +25,9 @@ struct RecordedRun {
     std::vector<std::int64_t> inputs;   ///< ids of Buffers
     std::vector<std::int64_t> outputs;  ///< ids of the Buffers made, by root
     std::vector<ir::UOp> binds;
+    /// What the plan was made from: the graph's key, and which inputs may be written over.
+    std::vector<std::int64_t> key;
+    std::vector<bool> may_overwrite;
 };
 
 /// Whether two runs computed the same graph, whatever their inputs were and whichever of them could
@@ -57,7 +60,9 @@ public:
 /// That of this thread, or null.
 Recorder* current_recorder();
 
-/// A recorded sequence of runs as one: one list of operands, one parallel region.
+/// A recorded sequence of runs as one: one list of operands, one parallel region. What is made of
+/// steady externals alone is kept, and made again when the memory of one of them is another, or was
+/// written over.
 class Replay {
 public:
     /// The output `root` of run `run`.
@@ -66,9 +71,10 @@ public:
     };
     /// `inputs` says by run and input, one after the other, which external it is (its number), or
     /// (with the sign bit set) which earlier output: ~position in `outputs`; `outputs` are those
-    /// that anybody asks for. Binds of all runs follow one another.
+    /// that anybody asks for. Binds of all runs follow one another. `steady` says by external that
+    /// it seldom changes; those that a run writes over are taken not to be.
     Replay(std::vector<RecordedRun> runs, std::span<const std::int32_t> inputs,
-           std::span<const Output> outputs, std::size_t externals);
+           std::span<const Output> outputs, const std::vector<bool>& steady);
     ~Replay();
     Replay(const Replay&) = delete;
     Replay& operator=(const Replay&) = delete;
@@ -85,20 +91,32 @@ public:
     const std::shared_ptr<Memory>& memory(std::size_t i) const { return made_[outputs_[i]]; }
     void release();
 
-    /// Kernels, and barriers between them, for tests.
+    /// Kernels of a run, and barriers between them, for tests; those that make what is kept apart.
     std::size_t launch_count() const;
     std::size_t barrier_count() const;
+    std::size_t steady_launch_count() const;
 
 private:
-    std::uint32_t new_value(std::size_t bytes);
+    void find_overwritten(std::span<const std::int32_t> inputs, std::span<const Output> outputs);
+    std::shared_ptr<const Plan> steady_plan(const RecordedRun& run,
+                                            std::span<const std::int32_t> inputs,
+                                            const std::vector<bool>& steady) const;
+    std::uint32_t new_value(std::size_t bytes, bool kept = false);
+    void allocate();
+    bool is_up_to_date(std::span<const ir::Ref> externals);
+    void bind_and_run(Binding& binding, const Tape& tape, std::span<const std::int64_t> binds);
 
     std::vector<RecordedRun> runs_;
     std::size_t externals_;
-    std::vector<std::size_t> bytes_;      // by value: what a run allocates for it
-    std::vector<std::uint32_t> outputs_;  // values
-    std::vector<bool> overwrites_;        // by external
-    std::unique_ptr<Tape> tape_;
-    std::unique_ptr<Binding> binding_;
+    std::vector<std::size_t> bytes_;                  // by value: what a run allocates for it
+    std::vector<std::uint32_t> outputs_;              // values
+    std::vector<bool> kept_;                          // by value: from run to run
+    std::vector<bool> overwrites_;                    // by external
+    std::vector<std::shared_ptr<const Plan>> plans_;  // by run
+    std::vector<std::uint32_t> watched_;              // externals that kept values are made of
+    std::vector<std::uint64_t> stamps_;               // of those when they were; empty before
+    std::unique_ptr<Tape> tape_, steady_tape_;
+    std::unique_ptr<Binding> binding_, steady_binding_;
     std::vector<std::shared_ptr<Memory>> made_;  // by value
     std::vector<void*> addresses_;               // by value
 };

@@ -38,13 +38,19 @@ public:
     std::size_t bytes() const { return bytes_; }
     DeviceId device() const { return device_; }
 
+    /// A number of what is in it, which no other memory ever had: another one once it was written
+    /// over. 0 for memory of the caller's, who may write to it at any time.
+    std::uint64_t stamp() const { return stamp_.load(std::memory_order_relaxed); }
+    /// To be told by whoever writes to memory that others may have read.
+    void written_over();
+
 private:
-    Memory(DeviceId device, void* data, std::size_t bytes, bool owned)
-        : device_(device), owned_(owned), data_(data), bytes_(bytes) {}
+    Memory(DeviceId device, void* data, std::size_t bytes, bool owned);
     DeviceId device_;
     bool owned_;
     void* data_;
     std::size_t bytes_;
+    std::atomic<std::uint64_t> stamp_{0};
 };
 
 // Copies of the first `bytes` bytes, wherever the memory lies. Reading waits for what is under way.

@@ -21,6 +21,7 @@ struct Block {
         Output,  ///< memory that outlives the run; new, unless `reuses` names an input whose memory
                  ///< it takes
         Temporary,  ///< bytes [offset, offset + size) of the run's arena
+        Kept,       ///< made of steady inputs by steady launches; outlives the run for the next one
     };
     Kind kind;
     DType dtype;
@@ -58,6 +59,7 @@ struct Launch {
     std::vector<Segment> segments;
     std::uint64_t flops = 0;  ///< of all segments, for DEBUG=2
     std::uint64_t bytes = 0;  ///< compulsory traffic of all segments
+    bool steady = false;      ///< made of steady inputs alone, for blocks that are kept
 };
 
 /// Which node a Check (an index that may be out of range) came from, for the error text.
@@ -92,6 +94,12 @@ struct Assumptions {
     std::int64_t near_bytes = 0;
     /// They are joined however little there is to gain, for tests.
     bool chain_always = false;
+    /// steady[i] says that input i seldom changes from run to run, and that whoever runs the
+    /// schedule keeps what steady launches make until it does. Missing entries are false.
+    std::vector<bool> steady = {};
+    /// Columns of the panels that its instructions for products of narrow numbers read a matrix in;
+    /// 0 if there are none.
+    std::int64_t panel_columns = 0;
 };
 
 /// A graph made independent of the nodes it came from. `key` holds its whole structure (ops,

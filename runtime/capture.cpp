@@ -96,6 +96,8 @@ Replay::Replay(std::vector<RecordedRun> runs, std::span<const std::int32_t> inpu
     }
     for (const Output& output : outputs) outputs_.push_back(results.at(output.run).at(output.root));
     watched_.assign(watched.begin(), watched.end());
+    for (std::uint32_t v = 0; v < externals_; ++v)
+        if (overwrites_[v]) overwritten_.push_back(v);
     tape_->finish();
     steady_tape_->finish();
     binding_ = std::make_unique<Binding>(*tape_);
@@ -199,8 +201,11 @@ void Replay::run(std::span<const ir::Ref> externals, std::span<const std::int64_
             for (const std::shared_ptr<const Plan>& plan : plans_)
                 count_launches(*plan, Tape::Which::Steady);
         }
-        for (std::size_t v = 0; v < externals_; ++v)
-            if (overwrites_[v]) memory_behind(externals[v])->written_over();
+        if (!overwritten_.empty()) {
+            std::uint64_t stamp = Memory::new_stamps(overwritten_.size());
+            for (const std::uint32_t v : overwritten_)
+                memory_behind(externals[v])->written_over(stamp++);
+        }
         bind_and_run(*binding_, *tape_, binds);
     } catch (...) {
         stamps_.clear();

@@ -18,11 +18,6 @@ void give_back(DeviceId device, void* data, std::size_t bytes) {
         Allocator::instance().free(data, bytes);
 }
 
-std::uint64_t next_stamp() {
-    static std::atomic<std::uint64_t> last{0};
-    return last.fetch_add(1, std::memory_order_relaxed) + 1;
-}
-
 }  // namespace
 
 Memory::Memory(DeviceId device, void* data, std::size_t bytes, bool owned)
@@ -30,8 +25,9 @@ Memory::Memory(DeviceId device, void* data, std::size_t bytes, bool owned)
     written_over();
 }
 
-void Memory::written_over() {
-    if (owned_) stamp_.store(next_stamp(), std::memory_order_relaxed);
+std::uint64_t Memory::new_stamps(std::uint64_t count) {
+    static std::atomic<std::uint64_t> next{1};
+    return next.fetch_add(count, std::memory_order_relaxed);
 }
 
 std::shared_ptr<Memory> Memory::allocate(DeviceId device, std::size_t bytes) {

@@ -198,7 +198,9 @@ Workload resnet_forward(const Params& p, Source& s) {
     const Tensor x = s.values({p.integer("batch"), 3, size, size});
     const ResNet net(p.integer("depth"), false);
     const std::vector<Tensor> weights = net.weights(s, 1000);
-    return {captured([=] { return std::vector<Tensor>{net(x, weights)}; })};
+    return {captured({x}, [=](const std::vector<Tensor>& inputs) {
+        return std::vector<Tensor>{net(inputs[0], weights)};
+    })};
 }
 
 Workload resnet_step(const Params& p, Source& s) {
@@ -305,9 +307,9 @@ Workload gpt_decode(const Params& p, Source& s) {
     }
     const Gpt net(p);
     const std::vector<Tensor> weights = net.weights(s);
-    return {captured([=] {
+    return {captured({id}, [=](const std::vector<Tensor>& inputs) {
         Tensor logits =
-            net(id, ctx - 1, weights,
+            net(inputs[0], ctx - 1, weights,
                 [&](std::size_t layer, const Tensor& q, const Tensor& k, const Tensor& v) {
                     Cache& cache = (*caches)[layer];
                     cache.k.set({ellipsis, slice(ctx - 1, ctx), slice()}, k);
@@ -340,7 +342,7 @@ Workload llama_block(const Params& p, Source& s) {
     weights.push_back(matrix(hidden, dim));
     weights.push_back(matrix(dim, hidden));
     const Tensor cosine = table[{ellipsis, 0}], sine = table[{ellipsis, 1}];
-    return {captured([=] {
+    return {captured({x}, [=](const std::vector<Tensor>& inputs) {
         Taker take(weights);
         const auto projected = [&](const Tensor& y, std::int64_t count) {
             return linear(y, take()).reshape({b, t, count, d}).transpose(1, 2);
@@ -350,11 +352,11 @@ Workload llama_block(const Params& p, Source& s) {
             return cat(
                 {halves[0] * cosine - halves[1] * sine, halves[1] * cosine + halves[0] * sine}, -1);
         };
-        const Tensor in = rms_norm(x, take());
+        const Tensor in = rms_norm(inputs[0], take());
         const Tensor q = rotated(projected(in, heads)), k = rotated(projected(in, kv_heads)),
                      v = projected(in, kv_heads);
         const Tensor mixed = attention(q, k, v, true).transpose(1, 2).reshape({b, t, dim});
-        const Tensor y = x + linear(mixed, take());
+        const Tensor y = inputs[0] + linear(mixed, take());
         const Tensor normed = rms_norm(y, take());
         const Tensor gate = silu(linear(normed, take()));
         const Tensor up = linear(normed, take());

@@ -73,9 +73,14 @@ Call realizing(std::function<std::vector<Tensor>()> build) {
 }
 
 Call captured(std::function<std::vector<Tensor>()> build) {
-    const auto function =
-        std::make_shared<Jit<std::function<std::vector<Tensor>()>>>(jit(std::move(build)));
+    const auto function = std::make_shared<Jit<std::function<std::vector<Tensor>()>>>(
+        jit(std::move(build), {.keep = false}));
     return [function] { return (*function)(); };
+}
+
+Call captured(std::vector<Tensor> inputs, Model build) {
+    const auto function = std::make_shared<Jit<Model>>(jit(std::move(build)));
+    return [function, inputs = std::move(inputs)] { return (*function)(inputs); };
 }
 
 Workload make_workload(const std::string& kind, const Params& params, Source& source) {

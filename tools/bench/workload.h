@@ -84,8 +84,13 @@ std::vector<Kind> model_kinds();
 
 /// A call that builds the expressions anew and realizes them together.
 Call realizing(std::function<std::vector<Tensor>()> build);
-/// A call that does so the first times, and from then on replays what these ran.
+/// A call that does so the first times, and from then on replays what these ran. The tensors that
+/// `build` refers to stand for new numbers in every call: nothing that is made of them is kept.
 Call captured(std::function<std::vector<Tensor>()> build);
+/// The same, but what `build` refers to are a model's weights, of which the capture may keep what
+/// it likes; the numbers that are new in every call are its arguments.
+using Model = std::function<std::vector<Tensor>(const std::vector<Tensor>& inputs)>;
+Call captured(std::vector<Tensor> inputs, Model build);
 
 /// Answers the benchmark's requests, one JSON object a line, until the input ends or asks to exit.
 int serve();

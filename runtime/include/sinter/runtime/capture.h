@@ -113,6 +113,7 @@ private:
     std::vector<bool> kept_;                          // by value: from run to run
     std::vector<bool> overwrites_;                    // by external
     std::vector<std::shared_ptr<const Plan>> plans_;  // by run
+    std::vector<std::uint32_t> overwritten_;          // externals
     std::vector<std::uint32_t> watched_;              // externals that kept values are made of
     std::vector<std::uint64_t> stamps_;               // of those when they were; empty before
     std::unique_ptr<Tape> tape_, steady_tape_;

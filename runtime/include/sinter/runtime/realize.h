@@ -42,7 +42,12 @@ public:
     /// over. 0 for memory of the caller's, who may write to it at any time.
     std::uint64_t stamp() const { return stamp_.load(std::memory_order_relaxed); }
     /// To be told by whoever writes to memory that others may have read.
-    void written_over();
+    void written_over() { written_over(new_stamps(1)); }
+    /// The same with a stamp that was taken before: the first of so many.
+    void written_over(std::uint64_t stamp) {
+        if (owned_) stamp_.store(stamp, std::memory_order_relaxed);
+    }
+    static std::uint64_t new_stamps(std::uint64_t count);
 
 private:
     Memory(DeviceId device, void* data, std::size_t bytes, bool owned);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
 
 #include <sinter/ir/error.h>
 
@@ -173,7 +174,7 @@ void Replay::allocate() {
 
 // Whether what is kept was made of what the externals are now; notes what they are.
 bool Replay::is_up_to_date(std::span<const ir::Ref> externals) {
-    bool same = stamps_.size() == watched_.size();
+    bool same = std::exchange(made_kept_, true);
     stamps_.resize(watched_.size(), 0);
     for (std::size_t i = 0; i < watched_.size(); ++i) {
         const std::uint64_t now = memory_behind(externals[watched_[i]])->stamp();
@@ -196,7 +197,7 @@ void Replay::run(std::span<const ir::Ref> externals, std::span<const std::int64_
         addresses_[v] = memory_behind(externals[v])->data();
     try {
         allocate();
-        if (!watched_.empty() && !is_up_to_date(externals)) {
+        if (steady_tape_->launch_count() > 0 && !is_up_to_date(externals)) {
             bind_and_run(*steady_binding_, *steady_tape_, binds);
             for (const std::shared_ptr<const Plan>& plan : plans_)
                 count_launches(*plan, Tape::Which::Steady);
@@ -208,7 +209,7 @@ void Replay::run(std::span<const ir::Ref> externals, std::span<const std::int64_
         }
         bind_and_run(*binding_, *tape_, binds);
     } catch (...) {
-        stamps_.clear();
+        made_kept_ = false;
         release();
         throw;
     }

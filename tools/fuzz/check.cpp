@@ -250,33 +250,54 @@ Outcome check_once(const Program& program, const Judge& judge) {
     return {};
 }
 
-// The program as a function of its leaves, captured by two calls; the third is a replay.
+// The program as a function of its leaves, captured by two calls, which the next ones replay. Every
+// second leaf is an argument; the others are tensors of the world, of which replays may keep what
+// is made of them alone: they move to other memory between calls, or are written over for the last.
 Outcome check_captured(const Program& program, const Judge& judge) {
     const auto is_leaf = [](const Step& step) { return step.row == kLeaf; };
-    auto function = sn::jit([&](const std::vector<sn::Tensor>& leaves) {
-        std::vector<sn::Tensor> variables, outputs;
-        variables.reserve(program.steps.size());
-        std::size_t next = 0;
-        for (const Step& step : program.steps) {
-            if (is_leaf(step))
-                variables.push_back(leaves.at(next++));
-            else
-                run_step(step, variables);
-        }
-        for (const int output : program.outputs)
-            outputs.push_back(variables[static_cast<std::size_t>(output)]);
-        return outputs;
-    });
+    std::vector<sn::Tensor> world;
+    const auto is_argument = [](std::size_t leaf) { return leaf % 2 == 0; };
+    auto function = sn::jit(
+        [&](const std::vector<sn::Tensor>& arguments) {
+            std::vector<sn::Tensor> variables, outputs;
+            variables.reserve(program.steps.size());
+            std::size_t next = 0;
+            for (const Step& step : program.steps) {
+                if (!is_leaf(step)) {
+                    run_step(step, variables);
+                    continue;
+                }
+                const std::size_t leaf = next++;
+                variables.push_back(is_argument(leaf) ? arguments.at(leaf / 2)
+                                                      : world.at(leaf / 2));
+            }
+            for (const int output : program.outputs)
+                outputs.push_back(variables[static_cast<std::size_t>(output)]);
+            return outputs;
+        },
+        {.verify = false});
     const sn::DeviceGuard guard{sn::Device(judge.device)};
-    const Program last = with_other_data(program, 2);
+    std::vector<Program> calls{program, with_other_data(program, 1), with_other_data(program, 2)};
+    const bool written_over = program.steps.size() % 2 == 0;
+    if (written_over) calls.push_back(with_other_data(program, 3));
+    const Program& last = calls.back();
     std::vector<Values> results;
-    for (const Program& data : {program, with_other_data(program, 1), last}) {
-        std::vector<sn::Tensor> leaves;
+    for (const Program& data : calls) {
+        std::vector<sn::Tensor> leaves, arguments;
         for (const Step& step : data.steps)
             if (is_leaf(step)) run_step(step, leaves);
+        world.resize(leaves.size() / 2);
+        for (std::size_t leaf = 0; leaf < leaves.size(); ++leaf) {
+            if (is_argument(leaf))
+                arguments.push_back(leaves[leaf]);
+            else if (written_over && &data == &last)
+                world[leaf / 2].assign(leaves[leaf]).realize();
+            else
+                world[leaf / 2] = leaves[leaf];
+        }
         std::vector<sn::Tensor> outputs;
         try {
-            outputs = function(leaves);
+            outputs = function(arguments);
         } catch (const sn::ValueError& error) {
             // Some rows read values.
             if (std::strstr(error.what(), "inside a function captured by jit") != nullptr)

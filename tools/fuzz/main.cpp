@@ -114,7 +114,9 @@ int report(const Options& options, std::uint64_t seed, std::uint64_t number,
     }
     if (program.threads) why += "\nRun by two threads at once.";
     if (program.captured)
-        why += "\nCaptured by jit, its leaves as arguments, and replayed with other data in them.";
+        why +=
+            "\nCaptured by jit, every second leaf as an argument, and replayed with other data in "
+            "them.";
     if (program.twice) why += "\nRun once more with other data in the leaves.";
     std::cout << "\n" << to_cpp(program, why) << std::flush;
     return 1;

@@ -115,7 +115,8 @@ private:
     std::vector<std::shared_ptr<const Plan>> plans_;  // by run
     std::vector<std::uint32_t> overwritten_;          // externals
     std::vector<std::uint32_t> watched_;              // externals that kept values are made of
-    std::vector<std::uint64_t> stamps_;               // of those when they were; empty before
+    std::vector<std::uint64_t> stamps_;               // of those when they were
+    bool made_kept_ = false;
     std::unique_ptr<Tape> tape_, steady_tape_;
     std::unique_ptr<Binding> binding_, steady_binding_;
     std::vector<std::shared_ptr<Memory>> made_;  // by value

@@ -4,6 +4,7 @@
 #include <set>
 #include <utility>
 
+#include <sinter/ir/env.h>
 #include <sinter/ir/error.h>
 
 #include "execute.h"
@@ -146,7 +147,8 @@ std::shared_ptr<const Plan> Replay::steady_plan(const RecordedRun& run,
         const auto external = static_cast<std::size_t>(source);
         mine.push_back(source >= 0 && steady[external] && !overwrites_[external]);
     }
-    if (std::ranges::find(mine, true) == mine.end()) return run.plan;
+    if (std::ranges::find(mine, true) == mine.end() || ir::env::number("PACK") == 0)
+        return run.plan;
     schedule::Normalised graph{run.key, std::vector<ir::Ref>(inputs.size(), nullptr), {}};
     for (const ir::UOp& bind : run.binds) graph.binds.push_back(bind.get());
     std::shared_ptr<const Plan> plan =

@@ -27,12 +27,15 @@ bool has_check(ir::Ref sink) {
 // A part of a core's second-level cache, which holds what a kernel streams besides.
 constexpr std::int64_t kNearPart = 4;
 
-// Of products by tiles (codegen/tiles.cpp).
-constexpr std::int64_t kPanelColumns = 64;
+// Of products by tiles (codegen/tiles.cpp); and few, for tests of however small ones.
+constexpr std::int64_t kPanelColumns = 64, kFewPanelColumns = 2;
+
+bool packs_always() { return ir::env::number("PACK") == 2; }
 
 std::int64_t panel_columns() {
     const codegen::Target& target = host_target();
     const bool tiles = target.tiles_of_bf16 && target.tiles_of_bytes;
+    if (packs_always()) return kFewPanelColumns;
     return tiles && ir::env::number("DOTS") == 1 ? kPanelColumns : 0;
 }
 
@@ -54,7 +57,7 @@ std::shared_ptr<const Plan> make_plan(const schedule::Normalised& graph,
         const bool near = device == DeviceId::CPU && chain != 0;
         plan->schedule = schedule::make_schedule(
             graph, {may_overwrite, near ? host_target().cache_bytes / kNearPart : 0, chain > 1,
-                    steady, panel_columns()});
+                    steady, panel_columns(), packs_always()});
     }
     plan->graph = hash_bytes(
         {reinterpret_cast<const char*>(graph.key.data()), graph.key.size() * sizeof(std::int64_t)});
@@ -159,6 +162,7 @@ std::shared_ptr<const Plan> PlanCache::get(schedule::Normalised graph,
     key.push_back(ir::env::number("STREAM"));
     key.push_back(ir::env::number("DOTS"));
     key.push_back(ir::env::number("CHAIN"));
+    key.push_back(ir::env::number("PACK"));
     key.push_back(ir::env::number("SCHEDULE"));
     key.push_back(ir::env::number("BEAM"));
     key.push_back(pins_now());

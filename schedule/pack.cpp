@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <map>
+#include <tuple>
 
 #include "cost.h"
+#include "factor.h"
 
 namespace sinter::schedule {
 
@@ -12,81 +14,32 @@ using ir::Op;
 namespace {
 
 using Dims = std::vector<std::int64_t>;
-constexpr std::int64_t kNoDim = -1;
 
 Dims list(std::span<const std::int64_t> of) { return {of.begin(), of.end()}; }
 
-Dims long_dims(std::span<const std::int64_t> shape) {
-    Dims dims;
-    for (std::size_t d = 0; d < shape.size(); ++d)
-        if (shape[d] != 1) dims.push_back(static_cast<std::int64_t>(d));
-    return dims;
-}
-
-// A matrix below movement: its dimension that is summed, and that which is columns of the result.
+// A matrix that a product takes: its dimension that is summed, and that which is columns of the
+// result.
 struct Matrix {
-    Id value;
-    std::vector<Id> path;  // movements and casts, from the product down
+    Factor factor;
     std::int64_t summed, columns;
+    Id value() const { return factor.value; }
 };
-
-// The dimensions of `from` by those of the node n above it, which are numbered in `dims`; empty if
-// n does more than to move and to convert.
-Dims dims_below(const Graph& g, Id n, const Dims& dims) {
-    const Id from = g.src(n, 0);
-    Dims below(g.shape(from).size(), kNoDim);
-    switch (g.op(n)) {
-        case Op::Permute:
-            for (std::size_t d = 0; d < below.size(); ++d)
-                below[static_cast<std::size_t>(g.arg(n, d))] = dims[d];
-            return below;
-        case Op::Reshape: {
-            const Dims here = long_dims(g.shape(n)), there = long_dims(g.shape(from));
-            if (here.size() != there.size()) return {};
-            for (std::size_t i = 0; i < here.size(); ++i) {
-                const auto h = static_cast<std::size_t>(here[i]),
-                           t = static_cast<std::size_t>(there[i]);
-                if (g.shape(n)[h] != g.shape(from)[t]) return {};
-                below[t] = dims[h];
-            }
-            return below;
-        }
-        case Op::Expand:
-        case Op::Cast:
-        case Op::Detach:
-            return dims;
-        default:
-            return {};
-    }
-}
 
 // The matrix behind one side of the product that `sum` adds up, if the columns of the result, which
 // lie side by side, are its own.
 std::optional<Matrix> matrix_of(const Graph& g, Id sum, std::size_t side) {
-    Matrix m{g.src(g.src(sum, 0), side), {}, kNoDim, kNoDim};
-    Dims dims(g.shape(m.value).size());
-    for (std::size_t d = 0; d < dims.size(); ++d) dims[d] = static_cast<std::int64_t>(d);
-    while (!g.is_leaf(m.value) && (ir::is_movement(g.op(m.value)) || g.op(m.value) == Op::Cast ||
-                                   g.op(m.value) == Op::Detach)) {
-        Dims below = dims_below(g, m.value, dims);
-        if (below.empty()) break;
-        m.path.push_back(m.value);
-        m.value = g.src(m.value, 0);
-        dims = std::move(below);
-    }
-    const Dims lengths = long_dims(g.shape(m.value)), results = long_dims(g.shape(sum));
+    Matrix m{factor_of(g, sum, side, true), Factor::kNoDim, Factor::kNoDim};
+    const std::vector<bool> summed = m.factor.summed(g, sum);
+    const Dims lengths = long_dims(g.shape(m.value())), results = long_dims(g.shape(sum));
     if (lengths.size() != 2 || results.empty()) return std::nullopt;
     for (std::int64_t d : lengths) {
-        const std::int64_t there = dims[static_cast<std::size_t>(d)];
-        if (there == kNoDim) return std::nullopt;
-        const bool is_summed =
-            std::ranges::find(g.args(sum).subspan(1), there) != g.args(sum).subspan(1).end();
-        if (is_summed)
+        const auto at = static_cast<std::size_t>(d);
+        if (summed[at])
             m.summed = d;
-        else if (there == results.back())
+        else if (m.factor.dims[at] == results.back())
             m.columns = d;
     }
-    if (m.summed == kNoDim || m.columns == kNoDim) return std::nullopt;
+    if (m.summed == Factor::kNoDim || m.columns == Factor::kNoDim) return std::nullopt;
     return m;
 }
 
@@ -114,8 +67,8 @@ struct Change {
 class Packer {
 public:
     Packer(const Graph& graph, const Profile& profile, const std::vector<bool>& steady,
-           std::int64_t panel_columns)
-        : g_(graph), panel_columns_(panel_columns) {
+           const PackLimits& limits)
+        : g_(graph), limits_(limits), panel_columns_(limits.panel_columns) {
         const std::vector<bool> is_steady = steady_nodes(graph, steady);
         for (Id sum = 0; sum < g_.size(); ++sum) {
             if (!profile[sum].contraction || g_.op(sum) != Op::Reduce || is_steady[sum] ||
@@ -123,7 +76,7 @@ public:
                 continue;
             for (const std::size_t side : {std::size_t{0}, std::size_t{1}}) {
                 const auto m = matrix_of(g_, sum, side);
-                if (!m || !is_steady[m->value]) continue;
+                if (!m || !is_steady[m->value()]) continue;
                 if (const Packing packing = packing_of(*m, sum); packing != Packing::None) {
                     changes_.emplace(sum, Change{side, *m, packing});
                     break;
@@ -137,40 +90,34 @@ public:
         const auto found = changes_.find(n);
         if (found == changes_.end()) return;
         const auto& [side, m, packing] = found->second;
-        Id at = packed(m, packing, made, now);
-        for (auto step = m.path.rbegin(); step != m.path.rend(); ++step)
-            at = made.make(g_.op(*step), g_.dtype(*step), list(g_.shape(*step)),
-                           list(g_.args(*step)), std::span(&at, 1));
-        const Id product = g_.src(n, 0);
-        std::vector<Id> factors;
-        for (Id s : g_.src(product)) factors.push_back(now[s]);
-        factors[side] = at;
-        sources[0] = made.make(Op::Mul, g_.dtype(product), list(g_.shape(product)), {}, factors);
+        const Id value = packed(m, packing, made, now);
+        sources[0] = product_over(g_, made, now, n, side, m.factor, value);
     }
 
 private:
     std::int64_t size(const Matrix& m, std::int64_t dim) const {
-        return g_.shape(m.value)[static_cast<std::size_t>(dim)];
+        return g_.shape(m.value())[static_cast<std::size_t>(dim)];
     }
 
     // Many rows are worth a copy in every run; of one, memory is read only once.
     Packing packing_of(const Matrix& m, Id sum) const {
         const std::int64_t columns = size(m, m.columns), rows = g_.numel(sum) / columns;
-        if (rows < cost::kPackedRows || rows > cost::kMostPackedRows ||
-            g_.numel(m.value) < cost::kPackedElements)
+        if (!limits_.always && (rows < cost::kPackedRows || rows > cost::kMostPackedRows ||
+                                g_.numel(m.value()) < cost::kPackedElements))
             return Packing::None;
-        const auto row = std::ranges::find(kPackings, g_.dtype(m.value), &PackingRow::dtype);
+        const auto row = std::ranges::find(kPackings, g_.dtype(m.value()), &PackingRow::dtype);
         if (row == std::end(kPackings)) return Packing::None;
-        if (panel_columns_ != 0 && rows >= row->panel_rows && columns % panel_columns_ == 0)
+        if (panel_columns_ != 0 && (rows >= row->panel_rows || limits_.always) &&
+            columns % panel_columns_ == 0)
             return Packing::Panels;
         return row->turned && m.summed < m.columns ? Packing::Turned : Packing::None;
     }
 
     // The matrix as it is now, over its copy.
     Id packed(const Matrix& m, Packing packing, Graph& made, std::span<const Id> now) {
-        const DType dtype = g_.dtype(m.value);
+        const DType dtype = g_.dtype(m.value());
         const std::int64_t sums = size(m, m.summed), columns = size(m, m.columns);
-        const auto [copy, fresh] = copies_.try_emplace({m.value, packing}, kNone);
+        const auto [copy, fresh] = copies_.try_emplace({m.value(), m.columns, packing}, kNone);
         Id& known = copy->second;
         const Dims flat = m.summed < m.columns ? Dims{sums, columns} : Dims{columns, sums};
         const auto reshaped = [&](Id x, const Dims& shape) {
@@ -188,22 +135,23 @@ private:
         const bool sums_first = m.summed < m.columns;
         Id at = kNone;
         if (packing == Packing::Turned) {
-            if (fresh) known = stored(permuted(reshaped(now[m.value], flat), {1, 0}));
+            if (fresh) known = stored(permuted(reshaped(now[m.value()], flat), {1, 0}));
             at = permuted(known, {1, 0});
         } else {
             const Dims parts = sums_first ? Dims{sums, columns / panel_columns_, panel_columns_}
                                           : Dims{columns / panel_columns_, panel_columns_, sums};
             const Dims order = sums_first ? Dims{1, 0, 2} : Dims{0, 2, 1};  // its own inverse
-            if (fresh) known = stored(permuted(reshaped(now[m.value], parts), order));
+            if (fresh) known = stored(permuted(reshaped(now[m.value()], parts), order));
             at = reshaped(permuted(known, order), flat);
         }
-        return reshaped(at, list(g_.shape(m.value)));
+        return reshaped(at, list(g_.shape(m.value())));
     }
 
     const Graph& g_;
+    const PackLimits limits_;
     const std::int64_t panel_columns_;
-    std::map<Id, Change> changes_;  // by sum
-    std::map<std::pair<Id, Packing>, Id> copies_;
+    std::map<Id, Change> changes_;                                // by sum
+    std::map<std::tuple<Id, std::int64_t, Packing>, Id> copies_;  // by value and columns
 };
 
 }  // namespace
@@ -225,9 +173,9 @@ std::vector<bool> steady_nodes(const Graph& graph, const std::vector<bool>& stea
 }
 
 std::optional<Graph> pack_operands(const Graph& graph, const Profile& profile,
-                                   const std::vector<bool>& steady, std::int64_t panel_columns) {
+                                   const std::vector<bool>& steady, const PackLimits& limits) {
     if (std::ranges::find(steady, true) == steady.end()) return std::nullopt;
-    Packer packer(graph, profile, steady, panel_columns);
+    Packer packer(graph, profile, steady, limits);
     if (!packer.has_any()) return std::nullopt;
     return graph.rewritten([&](Id n, std::vector<Id>& sources, Graph& made,
                                std::span<const Id> now) { packer.rewrite(n, sources, made, now); });

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "cost.h"
+#include "factor.h"
 
 namespace sinter::schedule {
 
@@ -19,70 +20,8 @@ using Dims = std::vector<std::int64_t>;
 
 constexpr std::int64_t kNearValues = 4;  // of a row: two products and what becomes of them
 
-bool is_passed(Op op) {
-    return op == Op::Permute || op == Op::Reshape || op == Op::Expand || op == Op::Detach;
-}
-
 bool is_read_through(const Graph& g, Id n) {
     return ir::is_movement(g.op(n)) || g.op(n) == Op::Cast;
-}
-
-// Which dimensions are longer than 1.
-Dims long_dims(std::span<const std::int64_t> shape) {
-    Dims dims;
-    for (std::size_t d = 0; d < shape.size(); ++d)
-        if (shape[d] != 1) dims.push_back(static_cast<std::int64_t>(d));
-    return dims;
-}
-
-Dims long_sizes(std::span<const std::int64_t> shape) {
-    Dims sizes;
-    for (std::int64_t size : shape)
-        if (size != 1) sizes.push_back(size);
-    return sizes;
-}
-
-bool is_sum(const Graph& g, Id n) {
-    return g.op(n) == Op::Reduce && static_cast<ReduceKind>(g.arg(n, 0)) == ReduceKind::Add;
-}
-
-std::vector<bool> reduced_dims(const Graph& g, Id reduce) {
-    std::vector<bool> reduced(g.shape(reduce).size());
-    for (std::int64_t axis : g.args(reduce).subspan(1))
-        reduced[static_cast<std::size_t>(axis)] = true;
-    return reduced;
-}
-
-// An operand of a product that is summed: what it is under movement, and which of its dimensions
-// are summed over.
-struct Operand {
-    Id value;
-    std::vector<Id> path;  // the movements, from the product down
-    std::vector<bool> summed;
-};
-
-std::optional<Operand> operand_of(const Graph& g, Id sum, Id at) {
-    Operand o{at, {}, reduced_dims(g, sum)};
-    while (is_passed(g.op(o.value))) {
-        const Id n = o.value, from = g.src(n, 0);
-        std::vector<bool> below(g.shape(from).size());
-        if (g.op(n) == Op::Permute) {
-            for (std::size_t d = 0; d < below.size(); ++d)
-                below[static_cast<std::size_t>(g.arg(n, d))] = o.summed[d];
-        } else if (g.op(n) == Op::Reshape) {
-            const Dims here = long_dims(g.shape(n)), there = long_dims(g.shape(from));
-            if (long_sizes(g.shape(n)) != long_sizes(g.shape(from))) return std::nullopt;
-            for (std::size_t i = 0; i < here.size(); ++i)
-                below[static_cast<std::size_t>(there[i])] =
-                    o.summed[static_cast<std::size_t>(here[i])];
-        } else {
-            below = o.summed;
-        }
-        o.path.push_back(n);
-        o.value = from;
-        o.summed = std::move(below);
-    }
-    return o;
 }
 
 // What it takes to compute a value once more.
@@ -166,11 +105,11 @@ private:
     bool complete_ = false;
 };
 
-// A sum to be given its operand the other way round.
+// A sum to be given a factor the other way round.
 struct Change {
-    Operand operand;
+    Factor factor;
     std::size_t side;          // of the product
-    std::size_t columns, sum;  // among the long dimensions of the operand: its rows' and the sum's
+    std::size_t columns, sum;  // among the long dimensions of its value: its rows' and the sum's
 };
 
 // What may change of the product that `sum` adds up, on one side: a large value computed from
@@ -178,17 +117,16 @@ struct Change {
 // near.
 std::optional<Change> change_of(const Graph& g, const Profile& profile, Id sum, std::size_t side,
                                 const RecomputeLimits& limits) {
-    const auto operand = operand_of(g, sum, g.src(g.src(sum, 0), side));
-    if (!operand || !ir::is_elementwise(g.op(operand->value))) return std::nullopt;
-    const Id value = operand->value;
+    const Factor factor = factor_of(g, sum, side, false);
+    if (!ir::is_elementwise(g.op(factor.value))) return std::nullopt;
+    const Id value = factor.value;
+    const std::vector<bool> summed = factor.summed(g, sum);
     const auto each = static_cast<std::int64_t>(size_of(g.dtype(value)));
     if (profile[value].stored || !is_float(g.dtype(value)) ||
         (static_cast<double>(g.numel(value) * each) < cost::kChainBytes && !limits.always))
         return std::nullopt;
     const Dims dims = long_dims(g.shape(value));
-    const auto is_summed = [&](std::int64_t d) {
-        return operand->summed[static_cast<std::size_t>(d)];
-    };
+    const auto is_summed = [&](std::int64_t d) { return summed[static_cast<std::size_t>(d)]; };
     if (std::ranges::count_if(dims, is_summed) != 1) return std::nullopt;
     const auto down =
         static_cast<std::size_t>(std::ranges::find_if(dims, is_summed) - dims.begin());
@@ -197,7 +135,7 @@ std::optional<Change> change_of(const Graph& g, const Profile& profile, Id sum, 
     if (!columns || *columns == down ||
         cone.sizes()[down] * kNearValues * cost::kNearRows * each > limits.near_bytes)
         return std::nullopt;
-    return Change{*operand, side, *columns, down};
+    return Change{factor, side, *columns, down};
 }
 
 // The values that sums go down, by the sum.
@@ -251,12 +189,6 @@ public:
         return made_.make(Op::Permute, dtype, in_order(shape, order), order, std::span(&n, 1));
     }
 
-    // The node of one source, over another one.
-    static Id copy(const Graph& old, Graph& made, Id n, Id source) {
-        return made.make(old.op(n), old.dtype(n), list(old.shape(n)), list(old.args(n)),
-                         std::span(&source, 1));
-    }
-
     static Dims swapped(std::span<const std::int64_t> shape, std::size_t a, std::size_t b) {
         const Dims dims = long_dims(shape);
         Dims order(shape.size());
@@ -287,7 +219,7 @@ private:
         at = made_.make(Op::Contiguous, old_.dtype(from), list(old_.shape(from)), {1},
                         std::span(&at, 1));
         for (auto step = path.rbegin(); step != path.rend(); ++step)
-            at = copy(old_, made_, *step, at);
+            at = copy_over(old_, made_, *step, at);
         return at;
     }
 
@@ -321,18 +253,11 @@ std::optional<Graph> recompute_columns(const Graph& graph, const Profile& profil
             if (found == changes.end()) return;
             const Change& c = found->second;
             Turned turned(old, profile, made, now, known);
-            const Id value = c.operand.value;
+            const Id value = c.factor.value;
             const Dims order = Turned::swapped(old.shape(value), c.columns, c.sum);
-            const Id there = turned.value(value, c.columns, c.sum);
-            Id at = turned.permuted(there, old.dtype(value), made.shape(there), order);
-            for (auto step = c.operand.path.rbegin(); step != c.operand.path.rend(); ++step)
-                at = Turned::copy(old, made, *step, at);
-            const Id mul = old.src(n, 0);
-            std::vector<Id> factors;
-            for (Id s : old.src(mul)) factors.push_back(now[s]);
-            factors[c.side] = at;
-            sources[0] = made.make(Op::Mul, old.dtype(mul),
-                                   {old.shape(mul).begin(), old.shape(mul).end()}, {}, factors);
+            const Id there = turned.value(value, c.columns, c.sum),
+                     back = turned.permuted(there, old.dtype(value), made.shape(there), order);
+            sources[0] = product_over(old, made, now, n, c.side, c.factor, back);
         });
 }
 

@@ -141,8 +141,8 @@ Schedule make_schedule(const Normalised& normalised, const Assumptions& assumpti
 
     Graph graph(normalised);
     Profile profile(graph);
-    if (auto packed =
-            pack_operands(graph, profile, assumptions.steady, assumptions.panel_columns)) {
+    if (auto packed = pack_operands(graph, profile, assumptions.steady,
+                                    {assumptions.panel_columns, assumptions.pack_always})) {
         graph = *std::move(packed);
         profile = Profile(graph);
     }

@@ -141,8 +141,12 @@ static schedule::Assumptions assumptions(const schedule::Normalised& graph, cons
     std::vector<bool> steady;
     for (ir::Ref input : graph.inputs)
         steady.push_back(std::ranges::find(given.steady, input, &UOp::get) != given.steady.end());
-    return {std::vector<bool>(graph.inputs.size(), given.may_overwrite), 512 << 10, false, steady,
-            given.panel_columns};
+    return {std::vector<bool>(graph.inputs.size(), given.may_overwrite),
+            512 << 10,
+            false,
+            steady,
+            given.panel_columns,
+            given.pack_always};
 }
 
 schedule::Schedule schedule_of(const std::vector<UOp>& roots, const Given& given) {

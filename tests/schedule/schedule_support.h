@@ -22,6 +22,7 @@ struct Given {
     bool may_overwrite = false;
     std::vector<ir::UOp> steady = {};
     std::int64_t panel_columns = 0;
+    bool pack_always = false;
 };
 
 schedule::Schedule schedule_of(const std::vector<ir::UOp>& roots, const Given& given = {});

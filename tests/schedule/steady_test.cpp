@@ -75,6 +75,9 @@ TEST_CASE("narrow weights are laid out in panels") {
     check({matmul(x, w)}, given, 1, 1);
     check({matmul(x, transposed(v))}, given, 1, 1);
     check({matmul(x, w)}, {.steady = {w}}, 0, 0);  // no instructions for panels
+    const UOp square = data(bf16, {256, 256}, 8);  // one matrix, both ways
+    check({matmul(ir::cast(matmul(x, square), bf16), transposed(square))},
+          {.steady = {square}, .panel_columns = 64}, 1, 2);
     const UOp odd = data(bf16, {256, 300}, 4);
     check({matmul(x, odd)}, {.steady = {odd}, .panel_columns = 64}, 0, 0);
     const UOp few = data(i8, {8, 256}, 5), many = data(i8, {40, 256}, 6),

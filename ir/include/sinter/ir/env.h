@@ -56,6 +56,9 @@ inline constexpr auto kEnvVars = std::to_array<EnvVar>({
      "one element."},
     {"STREAM", Kind::Number, "1",
      "0 writes every result through the caches; 2 none, where whole lines are written."},
+    {"PACK", Kind::Number, "1",
+     "0 keeps nothing of what captured functions make of weights; 2 lays weights out for products "
+     "however small they are."},
     {"SCHEDULE", Kind::Number, "0",
      "1 does every kernel's schedule again from its text, which must give the same code; n > 1 "
      "takes random schedules that n picks."},

@@ -100,6 +100,8 @@ struct Assumptions {
     /// Columns of the panels that its instructions for products of narrow numbers read a matrix in;
     /// 0 if there are none.
     std::int64_t panel_columns = 0;
+    /// Steady matrices are laid out anew however few rows and elements there are, for tests.
+    bool pack_always = false;
 };
 
 /// A graph made independent of the nodes it came from. `key` holds its whole structure (ops,

@@ -73,9 +73,13 @@ Replay::Replay(std::vector<RecordedRun> runs, std::span<const std::int32_t> inpu
                     break;
                 }
                 case schedule::Block::Kind::Output:
-                    values.push_back(block.reuses >= 0
-                                         ? values[static_cast<std::size_t>(block.reuses)]
-                                         : new_value(bytes));
+                    if (block.reuses >= 0) {
+                        const std::uint32_t target = values[static_cast<std::size_t>(block.reuses)];
+                        values.push_back(target);
+                        if (target < externals_) overwrites_[target] = true;
+                    } else {
+                        values.push_back(new_value(bytes));
+                    }
                     break;
                 case schedule::Block::Kind::Temporary:
                     values.push_back(Tape::kScratch);
@@ -110,8 +114,8 @@ Replay::Replay(std::vector<RecordedRun> runs, std::span<const std::int32_t> inpu
 
 Replay::~Replay() = default;
 
-// Which externals the runs write over, by the plans that were recorded: those that know more of
-// their inputs write the same.
+// Which externals the runs write over, by the plans that were recorded: these are not steady. Plans
+// that know more of their inputs may find others that can be.
 void Replay::find_overwritten(std::span<const std::int32_t> inputs,
                               std::span<const Output> outputs) {
     std::vector<std::vector<std::int32_t>> results;  // by run and root: the external, or -1

@@ -23,6 +23,7 @@ constexpr double kRowBytes = 1 << 15;      // of the nearest cache, for a row ke
 constexpr double kLongRowBytes = 1 << 18;  // of the second, for one that is dear
 constexpr double kTileBytes = 1 << 17;     // of the second, for the rows of a tile
 constexpr double kNearColumns = 1 << 18;   // of the second, for an operand that is there as a whole
+constexpr double kFarColumns = 1 << 20;    // what is not there any more when it is read again
 constexpr int kDearOps = 12;
 constexpr int kCostlyOps = 8;  // value ops above which computing again is dearer than reading back
 constexpr std::int64_t kWindow = 4, kWindowVectors = 18, kSelection = 4;
@@ -562,10 +563,29 @@ bool columns_stay_near(const Analysis& a, std::int64_t vector) {
     return bytes <= kNearColumns;
 }
 
+// Bytes along the vectors of a tile that are read once more for each tile of rows if trips are in
+// that order; `tiled` are the ranges that tiles of rows are of.
+double columns_again(const Analysis& a, const Plan& plan, std::uint64_t tiled,
+                     std::span<const Ref> trips) {
+    double most = 0;
+    for (const MemoryAccess& m : a.accesses) {
+        if (m.is_store || !m.depends(plan.vector) || (a.ranges_of(m) & tiled) != 0) continue;
+        std::uint64_t walked = a.ranges_of(m) & (a.closed | std::uint64_t{1} << plan.vector);
+        bool again = false;
+        for (Ref r : trips) {
+            if (again && m.depends(r->arg(0))) walked |= range_bit(r);
+            again = again || !m.depends(r->arg(0));
+        }
+        most = std::max(most, a.volume(walked) * static_cast<double>(size_of(m.node->dtype())));
+    }
+    return tiled == 0 ? 0 : most;
+}
+
 }  // namespace
 
 Placed apply(Form& form, const Analysis& before, const Plan& plan) {
     std::vector<Ref> parallel, blocks, tiles, batches, within_blocks, within;
+    std::uint64_t tiled = 0;
     // Of a tile of dot products, the blocks of the longer operand run outermost: it is gone through
     // once.
     const bool dots = plan.contraction && has(before.closed, plan.vector);
@@ -601,6 +621,7 @@ Placed apply(Form& form, const Analysis& before, const Plan& plan) {
                 lane = halves.inner;
             }
         } else if (unrolled != plan.unrolled.end()) {
+            if (result) tiled |= std::uint64_t{1} << n;
             Form::Halves halves = form.split(r, unrolled->by, role, Role::Unroll);
             if (halves.outer != nullptr && unrolled->chunk > 0) {
                 halves = form.split(halves.outer, unrolled->chunk, Role::Parallel, Role::Serial);
@@ -664,8 +685,11 @@ Placed apply(Form& form, const Analysis& before, const Plan& plan) {
     result.parallel.insert(rows_first ? result.parallel.begin() : result.parallel.end(),
                            parallel.begin(), parallel.end());
     // Images are gone through one after the other: blocks of one follow each other in memory. So
-    // are rows that are larger than columns.
-    if (plan.contraction && plan.staged_for != 0 && !blocks.empty()) {
+    // are rows that are larger than columns, and columns in matrices of one block each.
+    const bool apart = plan.staged_for != 0
+                           ? !blocks.empty()
+                           : !dots && columns_again(before, plan, tiled, parallel) > kFarColumns;
+    if (plan.contraction && apart) {
         const bool larger = rows_are_larger(before, plan.vector);
         std::ranges::stable_partition(result.parallel, [&](Ref r) {
             return std::ranges::find(blocks, r) == blocks.end() &&

@@ -310,7 +310,9 @@ std::int64_t Form::stage(Ref value, std::span<const Ref> over, std::span<const R
     const bool load = value->is(Op::Load);
     const Ref valid = load ? value->src(2) : a.truth(true);
     const Ref memory = ir::param(a, value->dtype(), kThreadSlot);
-    const Ref copied = ir::load(a, memory, index, valid, load ? value->arg(0) : 0);
+    // Lanes that no element is in may divide by what is made of them, which must not be zero.
+    const std::int64_t fill = load ? value->arg(0) : is_float(value->dtype()) ? 0 : 1;
+    const Ref copied = ir::load(a, memory, index, valid, fill);
     sink_ = rebuild(sink_, [&](Ref node, std::span<const Ref> src) {
         if (std::ranges::find(computing, node) != computing.end()) return node;
         return node == value ? copied : make_folded(a, node, src);

@@ -61,3 +61,34 @@ TEST_CASE("a schedule that a kernel cannot have is refused, and nothing is lost"
         test::says(test::message_of<ValueError>([&] { return PinnedSchedule(name, "bind r2"), 0; }),
                    "schedule: cannot read the step `bind r2`"));
 }
+
+TEST_CASE("lanes beyond a copy of divisors divide by nothing that traps") {
+    const DeviceGuard cpu{Device("CPU")};
+    const auto quotients = [] {
+        const Tensor extreme =
+            full({4, 16}, 1.0f).to(bf16).contiguous().realize().max().reshape({1});
+        const Tensor x = Tensor(std::vector<std::int64_t>{7, -8, 9}, {3}).realize();
+        const Tensor d = Tensor(std::vector<std::int64_t>{0, 2, 0}, {3}).realize();
+        return floor_divide(x, d) * lt(extreme, 3.0).to(i64);
+    };
+    const std::vector<std::int64_t> want{0, -4, 0};
+    Tensor y = quotients();
+    reset_stats();
+    y.realize();
+    const std::string name = stats().kernel_names.back();
+    int accepted = 0;
+    for (int value = 0; value < 100; ++value) {
+        CAPTURE(value);
+        const PinnedSchedule pin(name, "stage value " + std::to_string(value) +
+                                           " over r0; split r0 by 16 into serial - vector r2");
+        std::vector<std::int64_t> got;
+        try {
+            got = quotients().to_vector<std::int64_t>();
+        } catch (const ValueError&) {  // there is no such value
+            continue;
+        }
+        CHECK(got == want);
+        ++accepted;
+    }
+    CHECK(accepted > 0);
+}

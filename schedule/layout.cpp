@@ -39,11 +39,13 @@ std::int64_t count(std::span<const Ref> ranges) {
 
 class Chooser {
 public:
-    Chooser(const Expansion& expansion, const std::function<bool(Id)>& is_temporary)
+    Chooser(const Expansion& expansion, const Plan& plan,
+            const std::function<bool(Id)>& is_temporary)
         : x_(expansion),
           g_(expansion.graph()),
+          plan_(plan),
           is_temporary_(is_temporary),
-          outermost_(g_.size(), 0) {}
+          orders_(g_.size()) {}
 
     void look_at(const PlannedKernel& kernel) {
         if (!kernel.contraction || kernel.sealed) return;
@@ -51,9 +53,10 @@ public:
             if (read.summed == 0) continue;
             const auto operand = place_of(g_, read.node, x_.tuple(read.tuple));
             if (operand && is_product(*operand, read.summed)) join_images(kernel, *operand);
+            join_sums(read);
         }
     }
-    std::vector<std::uint8_t> outermost() && { return std::move(outermost_); }
+    std::vector<std::vector<std::uint8_t>> orders() && { return std::move(orders_); }
 
 private:
     /// Whether nothing but channels is summed, for few pixels.
@@ -64,6 +67,45 @@ private:
                    operand.pixel,
                    [&](Ref p) { return p->is(Op::Range) && (p->ranges() & summed) == 0; }) &&
                count(operand.pixel) <= cost::kFewPixels;
+    }
+
+    /// The axes of `first` (bits), then the others, each in their order.
+    std::vector<std::uint8_t> first_axes(Id n, std::uint64_t first) const {
+        std::vector<std::uint8_t> order;
+        for (const bool now : {true, false})
+            for (std::size_t d = 0; d < g_.shape(n).size(); ++d)
+                if ((first >> d & 1) == (now ? 1 : 0))
+                    order.push_back(static_cast<std::uint8_t>(d));
+        return order;
+    }
+
+    /// Whether nothing is computed for the value: it is put together from others.
+    bool is_put_together(Id n) const {
+        const PlannedKernel& home = plan_.kernels()[plan_.home(n)];
+        if (home.contraction || home.sealed || home.stores.size() != 1) return false;
+        std::int64_t elements = 0;
+        for (const PlannedRead& read : home.loads) elements += g_.numel(read.node);
+        return elements == g_.numel(n);
+    }
+
+    /// Axes that a sum goes along become the innermost ones of a value that is put together, if
+    /// some of the others lie between them: what is summed of a row lies in one piece.
+    void join_sums(const PlannedRead& read) {
+        const Id n = read.node;
+        if (!is_temporary_(n) || !orders_[n].empty() || !is_put_together(n)) return;
+        const std::span<const Ref> tuple = x_.tuple(read.tuple);
+        std::uint64_t rows = 0;
+        bool summed = false, last_summed = false, parted = false;
+        for (std::size_t d = 0; d < tuple.size(); ++d) {
+            if (g_.shape(n)[d] == 1) continue;
+            const std::uint64_t ranges = tuple[d]->ranges(), closed = ranges & read.summed;
+            if (ranges == 0 || (closed != 0 && closed != ranges)) return;
+            if (closed == 0) rows |= std::uint64_t{1} << d;
+            parted = parted || (closed != 0 && summed && !last_summed);
+            last_summed = closed != 0;
+            summed = summed || last_summed;
+        }
+        if (parted) orders_[n] = first_axes(n, rows);
     }
 
     /// Turns all that the kernel has of the images, or nothing.
@@ -83,22 +125,23 @@ private:
         for (const PlannedStore& store : kernel.stores)
             if (!turns(store.node, store.tuple)) return;
         for (const auto& [n, channels] : turned)
-            outermost_[n] = static_cast<std::uint8_t>(channels);
+            orders_[n] = first_axes(n, std::uint64_t{1} << channels);
     }
 
     const Expansion& x_;
     const Graph& g_;
+    const Plan& plan_;
     const std::function<bool(Id)>& is_temporary_;
-    std::vector<std::uint8_t> outermost_;
+    std::vector<std::vector<std::uint8_t>> orders_;
 };
 
 }  // namespace
 
 Layouts choose_layouts(const Expansion& expansion, const Plan& plan,
                        const std::function<bool(Id)>& is_temporary) {
-    Chooser chooser(expansion, is_temporary);
+    Chooser chooser(expansion, plan, is_temporary);
     for (const PlannedKernel& kernel : plan.kernels()) chooser.look_at(kernel);
-    return {std::move(chooser).outermost(), {}, std::vector<bool>(plan.kernels().size())};
+    return {std::move(chooser).orders(), {}, std::vector<bool>(plan.kernels().size())};
 }
 
 }  // namespace sinter::schedule

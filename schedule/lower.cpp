@@ -100,16 +100,14 @@ Ref Lowering::at(TupleId tuple, Id n) {
             place = x_.index().add(place, x_.index().mul(index[d], part->second.strides[d]));
         return place;
     }
-    const std::size_t outermost = layouts_.outermost[n];
-    if (outermost == 0) return x_.index().flatten(index, shape);
-    std::vector<Ref> turned(index.begin(), index.end());
-    std::vector<std::int64_t> sizes(shape.begin(), shape.end());
-    const auto to_front = [&](auto& axes) {
-        const auto at = axes.begin() + static_cast<std::ptrdiff_t>(outermost);
-        std::rotate(axes.begin(), at, at + 1);
-    };
-    to_front(turned);
-    to_front(sizes);
+    const std::vector<std::uint8_t>& order = layouts_.orders[n];
+    if (order.empty()) return x_.index().flatten(index, shape);
+    std::vector<Ref> turned;
+    std::vector<std::int64_t> sizes;
+    for (const std::uint8_t d : order) {
+        turned.push_back(index[d]);
+        sizes.push_back(shape[d]);
+    }
     return x_.index().flatten(turned, sizes);
 }
 

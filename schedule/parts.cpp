@@ -83,7 +83,9 @@ private:
             kernel.stores[0].kind != PlannedStore::Kind::Value)
             return false;
         const Id whole = kernel.stores[0].node;
-        if (!is_free(whole) || g_.op(whole) == Op::Assign) return false;
+        if (layouts_.parts.contains(whole) || g_.op(whole) == Op::Assign ||
+            g_.op(whole) == Op::Scatter)
+            return false;
         std::int64_t elements = 0;
         for (Id n : sources(k)) {
             if (!is_free(n) || !is_temporary_(n) || is_whole_.contains(n) ||
@@ -94,7 +96,7 @@ private:
         return elements == g_.numel(whole);
     }
     bool is_free(Id n) const {
-        return layouts_.outermost[n] == 0 && !layouts_.parts.contains(n) && g_.op(n) != Op::Scatter;
+        return layouts_.orders[n].empty() && !layouts_.parts.contains(n) && g_.op(n) != Op::Scatter;
     }
 
     // Whether the value is that of `load` wherever that one's mask holds.

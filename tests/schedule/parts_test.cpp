@@ -78,6 +78,20 @@ TEST_CASE("the gradient of a value that was cut into pieces is written in pieces
     check(row_sum(relu(gradient), 1), 4);  // and who reads it waits for all of them
 }
 
+TEST_CASE("what a product adds up of a row lies in one piece of a value that is put together") {
+    // [which, images, heads, rows, numbers], of which the heads' numbers of all three are summed.
+    std::vector<UOp> parts;
+    for (unsigned i = 0; i < 3; ++i) parts.push_back(sums({1, 2, 4, 24, 16}, i + 1));
+    const UOp all = side_by_side(parts, 0);
+    const UOp rows = ir::reshape(ir::permute(all, std::vector<std::int64_t>{1, 3, 0, 2, 4}),
+                                 Shape{2 * 24, 3 * 4 * 16});
+    const UOp result = matmul(rows, data(f32, {3 * 4 * 16, 40}, 9));
+    check(result, 4);
+    const schedule::Schedule s = schedule_of({result});
+    // No division of the sum's range: its numbers follow one another.
+    CHECK_MESSAGE(text(s).find("IDiv") == std::string::npos, text(s));
+}
+
 TEST_CASE("a value that is put together is copied where its parts cannot be written in place") {
     // Single elements of each line.
     check(side_by_side({ir::reshape(sums(7, 16, 1), Shape{7, 16, 1}),

@@ -6,6 +6,7 @@
 
 #include <sinter/ir/env.h>
 #include <sinter/ir/error.h>
+#include <sinter/runtime/allocator.h>
 
 #include "execute.h"
 #include "plan.h"
@@ -16,6 +17,9 @@ namespace sinter::runtime {
 namespace {
 
 thread_local Recorder* recorder = nullptr;
+
+// What one replay may keep, of all the memory there is.
+constexpr std::size_t kKeptPart = 4;
 
 }  // namespace
 
@@ -142,7 +146,8 @@ void Replay::find_overwritten(std::span<const std::int32_t> inputs,
     }
 }
 
-// The run's plan, or one that keeps what is made of steady externals if there is such a thing.
+// The run's plan, or one that keeps what is made of steady externals if there is such a thing and
+// room for it.
 std::shared_ptr<const Plan> Replay::steady_plan(const RecordedRun& run,
                                                 std::span<const std::int32_t> inputs,
                                                 const std::vector<bool>& steady) const {
@@ -157,8 +162,13 @@ std::shared_ptr<const Plan> Replay::steady_plan(const RecordedRun& run,
     for (const ir::UOp& bind : run.binds) graph.binds.push_back(bind.get());
     std::shared_ptr<const Plan> plan =
         PlanCache::instance().get(std::move(graph), run.may_overwrite, DeviceId::CPU, mine);
-    return std::ranges::any_of(plan->schedule.launches, &schedule::Launch::steady) ? plan
-                                                                                   : run.plan;
+    std::size_t bytes = 0;
+    for (const schedule::Block& block : plan->schedule.blocks)
+        if (block.kind == schedule::Block::Kind::Kept)
+            bytes += static_cast<std::size_t>(block.numel) * size_of(block.dtype);
+    const bool keeps = std::ranges::any_of(plan->schedule.launches, &schedule::Launch::steady);
+    const bool fits = bytes <= Allocator::defaults().limit / kKeptPart;
+    return keeps && fits ? plan : run.plan;
 }
 
 std::uint32_t Replay::new_value(std::size_t bytes, bool kept) {

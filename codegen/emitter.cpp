@@ -852,10 +852,17 @@ Value Emitter::make_scan(Ref node) {
     return running;
 }
 
-std::vector<Value> Emitter::close_loop() {
+// What was filled in a level that ends is read after it.
+Emitter::Level Emitter::take_level() {
     forget_level();
     Level level = std::move(levels_.back());
     levels_.pop_back();
+    scratch_depth_ = std::min(scratch_depth_, levels_.size() - 1);
+    return level;
+}
+
+std::vector<Value> Emitter::close_loop() {
+    Level level = take_level();
     Loop& loop = *level.loop;
     for (const Loop::Carried& c : loop.carried) {
         Inst phi{Code::Phi};
@@ -885,9 +892,7 @@ void Emitter::open_else() {
 }
 
 void Emitter::close_if() {
-    forget_level();
-    Level level = std::move(levels_.back());
-    levels_.pop_back();
+    Level level = take_level();
     levels_.back().block->items.emplace_back(std::move(level.branch));
 }
 

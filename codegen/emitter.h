@@ -162,6 +162,7 @@ private:
     }
     void remember(Ref node, std::vector<Value> values, std::size_t depth);
     void forget_level();
+    Level take_level();
     bool waits_for_reduction(Ref index) const;
     bool is_vector(Ref node) const { return (node->ranges() & vector_mask_) != 0; }
     Value make(Ref node);

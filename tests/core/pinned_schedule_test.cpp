@@ -2,6 +2,8 @@
 
 #include <sinter/testing.h>
 
+#include <algorithm>
+
 #include "support.h"
 
 using namespace sinter;
@@ -62,6 +64,26 @@ TEST_CASE("a schedule that a kernel cannot have is refused, and nothing is lost"
                    "schedule: cannot read the step `bind r2`"));
 }
 
+// Tries a schedule with every value that it may stage, and gives how many there are.
+template <class T, class F>
+int stage_each(const std::string& name, const std::string& steps, const std::vector<T>& want,
+               F&& results) {
+    int accepted = 0;
+    for (int value = 0; value < 100; ++value) {
+        CAPTURE(value);
+        const PinnedSchedule pin(name, "stage value " + std::to_string(value) + steps);
+        std::vector<T> got;
+        try {
+            got = results();
+        } catch (const ValueError&) {  // there is no such value
+            continue;
+        }
+        CHECK(got == want);
+        ++accepted;
+    }
+    return accepted;
+}
+
 TEST_CASE("lanes beyond a copy of divisors divide by nothing that traps") {
     const DeviceGuard cpu{Device("CPU")};
     const auto quotients = [] {
@@ -69,26 +91,30 @@ TEST_CASE("lanes beyond a copy of divisors divide by nothing that traps") {
             full({4, 16}, 1.0f).to(bf16).contiguous().realize().max().reshape({1});
         const Tensor x = Tensor(std::vector<std::int64_t>{7, -8, 9}, {3}).realize();
         const Tensor d = Tensor(std::vector<std::int64_t>{0, 2, 0}, {3}).realize();
-        return floor_divide(x, d) * lt(extreme, 3.0).to(i64);
+        return (floor_divide(x, d) * lt(extreme, 3.0).to(i64)).to_vector<std::int64_t>();
     };
     const std::vector<std::int64_t> want{0, -4, 0};
-    Tensor y = quotients();
     reset_stats();
-    y.realize();
-    const std::string name = stats().kernel_names.back();
-    int accepted = 0;
-    for (int value = 0; value < 100; ++value) {
-        CAPTURE(value);
-        const PinnedSchedule pin(name, "stage value " + std::to_string(value) +
-                                           " over r0; split r0 by 16 into serial - vector r2");
-        std::vector<std::int64_t> got;
-        try {
-            got = quotients().to_vector<std::int64_t>();
-        } catch (const ValueError&) {  // there is no such value
-            continue;
-        }
-        CHECK(got == want);
-        ++accepted;
-    }
-    CHECK(accepted > 0);
+    CHECK(quotients() == want);
+    CHECK(stage_each(stats().kernel_names.back(),
+                     " over r0; split r0 by 16 into serial - vector r2", want, quotients) > 0);
+}
+
+TEST_CASE("what a loop keeps is read after it, in the last trip of a ragged range too") {
+    const DeviceGuard cpu{Device("CPU")};
+    manual_seed(3);
+    const Tensor x = (floor(randn({3, 64}) * 4) / 4).to(f64).realize();
+    const auto middle = [&] { return kthvalue(x, 2, 0, true).values.to_vector<double>(); };
+    reset_stats();
+    const std::vector<double> want = middle();
+    const std::vector<std::string> names = stats().kernel_names;
+    const auto sort = std::ranges::find_if(
+        names, [](const std::string& n) { return n.find("sort") != std::string::npos; });
+    REQUIRE(sort != names.end());
+    CHECK(
+        stage_each(*sort,
+                   " over r0; split r1 by 30 into parallel r3 loop r4; split r0 by 16 into loop - "
+                   "vector r5; bind r3 to serial; bind r2 to serial; bind r4 to parallel; trips "
+                   "r4; order r3 r2",
+                   want, middle) > 0);
 }

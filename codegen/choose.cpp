@@ -686,10 +686,12 @@ Placed apply(Form& form, const Analysis& before, const Plan& plan) {
                            parallel.begin(), parallel.end());
     // Images are gone through one after the other: blocks of one follow each other in memory. So
     // are rows that are larger than columns, and columns in matrices of one block each.
-    const bool apart = plan.staged_for != 0
-                           ? !blocks.empty()
-                           : !dots && columns_again(before, plan, tiled, parallel) > kFarColumns;
-    if (plan.contraction && apart) {
+    const auto walks_apart = [&] {
+        return plan.staged_for != 0
+                   ? !blocks.empty()
+                   : !dots && columns_again(before, plan, tiled, parallel) > kFarColumns;
+    };
+    if (plan.contraction && walks_apart()) {
         const bool larger = rows_are_larger(before, plan.vector);
         std::ranges::stable_partition(result.parallel, [&](Ref r) {
             return std::ranges::find(blocks, r) == blocks.end() &&

@@ -24,9 +24,8 @@ struct JitOptions {
     bool verify = true;
     /// Signatures kept; the least lately used go first.
     std::size_t captures = 8;
-    /// What is made of tensors of the world alone (weights that are packed for the products they
-    /// are read by) is kept between calls, until one of them changes: for memory that results take
-    /// once more.
+    /// What is made of tensors of the world alone is kept between calls, until one of them changes,
+    /// and weights are laid out anew for the products that read them. It costs the memory of both.
     bool keep = true;
 };
 

@@ -118,3 +118,18 @@ TEST_CASE("what a loop keeps is read after it, in the last trip of a ragged rang
                    "r4; order r3 r2",
                    want, middle) > 0);
 }
+
+TEST_CASE("a row whose last range has one step is copied as a whole") {
+    const DeviceGuard cpu{Device("CPU")};
+    manual_seed(7);
+    const Tensor x = randint(-4, 5, {4, 5}).to(f32).realize(),
+                 y = randint(-4, 5, {4}).to(f32).realize();
+    const auto sums = [&] { return einsum("kj,k->j", {x, y}).to_vector<float>(); };
+    reset_stats();
+    const std::vector<float> want = sums();
+    const PinnedSchedule pin(
+        stats().kernel_names.back(),
+        "kernel: sums over r1 by 1\npart 0: turn load 0 over r2 r3 from 0 to 2 "
+        "by 4\npart 1: as it is");
+    CHECK(sums() == want);
+}

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "cost.h"
+#include "parts.h"
 
 namespace sinter::schedule {
 
@@ -79,20 +80,13 @@ private:
         return order;
     }
 
-    /// Whether nothing is computed for the value: it is put together from others.
-    bool is_put_together(Id n) const {
-        const PlannedKernel& home = plan_.kernels()[plan_.home(n)];
-        if (home.contraction || home.sealed || home.stores.size() != 1) return false;
-        std::int64_t elements = 0;
-        for (const PlannedRead& read : home.loads) elements += g_.numel(read.node);
-        return elements == g_.numel(n);
-    }
-
     /// Axes that a sum goes along become the innermost ones of a value that is put together, if
     /// some of the others lie between them: what is summed of a row lies in one piece.
     void join_sums(const PlannedRead& read) {
         const Id n = read.node;
-        if (!is_temporary_(n) || !orders_[n].empty() || !is_put_together(n)) return;
+        if (!is_temporary_(n) || !orders_[n].empty() ||
+            !may_put_together(g_, plan_.kernels()[plan_.home(n)]))
+            return;
         const std::span<const Ref> tuple = x_.tuple(read.tuple);
         std::uint64_t rows = 0;
         bool summed = false, last_summed = false, parted = false;

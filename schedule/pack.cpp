@@ -68,7 +68,7 @@ class Packer {
 public:
     Packer(const Graph& graph, const Profile& profile, const std::vector<bool>& steady,
            const PackLimits& limits)
-        : g_(graph), limits_(limits), panel_columns_(limits.panel_columns) {
+        : g_(graph), limits_(limits) {
         const std::vector<bool> is_steady = steady_nodes(graph, steady);
         for (Id sum = 0; sum < g_.size(); ++sum) {
             if (!profile[sum].contraction || g_.op(sum) != Op::Reduce || is_steady[sum] ||
@@ -107,8 +107,8 @@ private:
             return Packing::None;
         const auto row = std::ranges::find(kPackings, g_.dtype(m.value()), &PackingRow::dtype);
         if (row == std::end(kPackings)) return Packing::None;
-        if (panel_columns_ != 0 && (rows >= row->panel_rows || limits_.always) &&
-            columns % panel_columns_ == 0)
+        if (limits_.panel_columns != 0 && (rows >= row->panel_rows || limits_.always) &&
+            columns % limits_.panel_columns == 0)
             return Packing::Panels;
         return row->turned && m.summed < m.columns ? Packing::Turned : Packing::None;
     }
@@ -116,10 +116,8 @@ private:
     // The matrix as it is now, over its copy.
     Id packed(const Matrix& m, Packing packing, Graph& made, std::span<const Id> now) {
         const DType dtype = g_.dtype(m.value());
-        const std::int64_t sums = size(m, m.summed), columns = size(m, m.columns);
-        const auto [copy, fresh] = copies_.try_emplace({m.value(), m.columns, packing}, kNone);
-        Id& known = copy->second;
-        const Dims flat = m.summed < m.columns ? Dims{sums, columns} : Dims{columns, sums};
+        const std::int64_t sums = size(m, m.summed), columns = size(m, m.columns),
+                           panel = limits_.panel_columns;
         const auto reshaped = [&](Id x, const Dims& shape) {
             return made.make(Op::Reshape, dtype, shape, shape, std::span(&x, 1));
         };
@@ -129,27 +127,24 @@ private:
                 shape.push_back(made.shape(x)[static_cast<std::size_t>(d)]);
             return made.make(Op::Permute, dtype, shape, order, std::span(&x, 1));
         };
-        const auto stored = [&](Id x) {
-            return made.make(Op::Contiguous, dtype, list(made.shape(x)), {1}, std::span(&x, 1));
-        };
-        const bool sums_first = m.summed < m.columns;
-        Id at = kNone;
-        if (packing == Packing::Turned) {
-            if (fresh) known = stored(permuted(reshaped(now[m.value()], flat), {1, 0}));
-            at = permuted(known, {1, 0});
-        } else {
-            const Dims parts = sums_first ? Dims{sums, columns / panel_columns_, panel_columns_}
-                                          : Dims{columns / panel_columns_, panel_columns_, sums};
-            const Dims order = sums_first ? Dims{1, 0, 2} : Dims{0, 2, 1};  // its own inverse
-            if (fresh) known = stored(permuted(reshaped(now[m.value()], parts), order));
-            at = reshaped(permuted(known, order), flat);
+        Dims parts{sums, columns}, order{1, 0};  // which is its own inverse
+        if (packing == Packing::Panels) {
+            const bool sums_first = m.summed < m.columns;
+            parts = sums_first ? Dims{sums, columns / panel, panel}
+                               : Dims{columns / panel, panel, sums};
+            order = sums_first ? Dims{1, 0, 2} : Dims{0, 2, 1};
         }
-        return reshaped(at, list(g_.shape(m.value())));
+        const auto [copy, fresh] = copies_.try_emplace({m.value(), m.columns, packing}, kNone);
+        if (fresh) {
+            const Id laid_out = permuted(reshaped(now[m.value()], parts), order);
+            copy->second = made.make(Op::Contiguous, dtype, list(made.shape(laid_out)), {1},
+                                     std::span(&laid_out, 1));
+        }
+        return reshaped(permuted(copy->second, order), list(g_.shape(m.value())));
     }
 
     const Graph& g_;
     const PackLimits limits_;
-    const std::int64_t panel_columns_;
     std::map<Id, Change> changes_;                                // by sum
     std::map<std::tuple<Id, std::int64_t, Packing>, Id> copies_;  // by value and columns
 };

@@ -27,6 +27,12 @@ bool is_box(Ref valid) {
     return (a->is(Op::Range) && b->is(Op::Const)) || (a->is(Op::Const) && b->is(Op::Range));
 }
 
+std::set<Id> sources(const PlannedKernel& kernel) {
+    std::set<Id> nodes;
+    for (const PlannedRead& read : kernel.loads) nodes.insert(read.node);
+    return nodes;
+}
+
 // A range within the box, and by how much it moves in the memory of the part and of the whole.
 struct Digit {
     std::int64_t count;
@@ -61,7 +67,7 @@ public:
             if (!part || !found.insert(source).second) return;
             parts.emplace_back(source, *std::move(part));
         }
-        if (found.size() != sources(k).size()) return;
+        if (found.size() != sources(plan_.kernels()[k]).size()) return;
         for (auto& [source, part] : parts) {
             is_whole_.insert(part.whole);
             layouts_.parts.emplace(source, std::move(part));
@@ -70,30 +76,18 @@ public:
     }
 
 private:
-    std::set<Id> sources(KernelId k) const {
-        std::set<Id> nodes;
-        for (const PlannedRead& read : plan_.kernels()[k].loads) nodes.insert(read.node);
-        return nodes;
-    }
-
-    // Whether by what it reads and how much of it there is the kernel could do nothing else.
+    // Whether the kernel may do nothing else, and with what may lie elsewhere.
     bool may_be_copies(KernelId k) const {
         const PlannedKernel& kernel = plan_.kernels()[k];
-        if (kernel.stores.size() != 1 || kernel.sealed || kernel.contraction ||
-            kernel.stores[0].kind != PlannedStore::Kind::Value)
-            return false;
+        if (!may_put_together(g_, kernel)) return false;
         const Id whole = kernel.stores[0].node;
         if (layouts_.parts.contains(whole) || g_.op(whole) == Op::Assign ||
             g_.op(whole) == Op::Scatter)
             return false;
-        std::int64_t elements = 0;
-        for (Id n : sources(k)) {
-            if (!is_free(n) || !is_temporary_(n) || is_whole_.contains(n) ||
-                readers_[n].size() != 1 || g_.dtype(n) != g_.dtype(whole))
-                return false;
-            elements += g_.numel(n);
-        }
-        return elements == g_.numel(whole);
+        return std::ranges::all_of(sources(kernel), [&](Id n) {
+            return is_free(n) && is_temporary_(n) && !is_whole_.contains(n) &&
+                   readers_[n].size() == 1 && g_.dtype(n) == g_.dtype(whole);
+        });
     }
     bool is_free(Id n) const {
         return layouts_.orders[n].empty() && !layouts_.parts.contains(n) && g_.op(n) != Op::Scatter;
@@ -200,6 +194,15 @@ private:
 };
 
 }  // namespace
+
+bool may_put_together(const Graph& graph, const PlannedKernel& kernel) {
+    if (kernel.stores.size() != 1 || kernel.sealed || kernel.contraction ||
+        kernel.stores[0].kind != PlannedStore::Kind::Value)
+        return false;
+    std::int64_t elements = 0;
+    for (Id n : sources(kernel)) elements += graph.numel(n);
+    return elements == graph.numel(kernel.stores[0].node);
+}
 
 void place_parts(Expansion& expansion, const Plan& plan,
                  const std::function<bool(Id)>& is_temporary, Layouts& layouts) {

@@ -3,14 +3,11 @@
 #include <sinter/ir/kernel.h>
 #include <sinter/ir/uop.h>
 
-#include <algorithm>
-
 #include "schedule_support.h"
 
 using namespace sinter;
 using namespace sinter::test;
 using ir::Op;
-using ir::Shape;
 using ir::UOp;
 using schedule::Schedule;
 

@@ -21,8 +21,9 @@ struct Task {
 };
 
 /// Every task after those it needs; in the order of the program as far as that leaves a choice, but
-/// that segmentable tasks wait until nothing else is ready and then run together, those of one
-/// kernel as one launch.
+/// that tasks of one kernel become one launch: segmentable ones, which wait until nothing else is
+/// ready, and others that are ready when the first of them is and read a memory in common (products
+/// of one input by several weights).
 std::vector<Launch> order_launches(std::span<const Task> tasks);
 
 }  // namespace sinter::schedule

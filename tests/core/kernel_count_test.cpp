@@ -103,6 +103,27 @@ TEST_CASE("a linear layer with bias and gelu is one kernel") {
     }
 }
 
+TEST_CASE("projections of one input to queries, keys and values are one launch") {
+    const DeviceGuard guard{Device("CPU")};
+    for (const std::int64_t rows : {1, 6, 40, 300}) {
+        CAPTURE(rows);
+        const Tensor x = data({rows, 96});
+        std::vector<Tensor> weights;
+        for (int i = 0; i < 3; ++i) weights.push_back((data({64, 96}) * (i + 1) + i).realize());
+        std::vector<Tensor> made;
+        for (const Tensor& w : weights) made.push_back(matmul(x, w.mT()));
+        CHECK(kernels(made[0], made[1], made[2]) == 1);
+        for (std::size_t i = 0; i < 3; ++i) {
+            CAPTURE(i);
+            const std::vector<float> got = made[i].to_vector<float>();
+            const std::vector<double> want =
+                sum(x.to(f64).unsqueeze(1) * weights[i].to(f64), -1).to_vector<double>();
+            for (std::size_t at = 0; at < got.size(); ++at)
+                REQUIRE(got[at] == doctest::Approx(want[at]).epsilon(1e-5).scale(10));
+        }
+    }
+}
+
 TEST_CASE("of what a gradient needs of an activation the sum below it alone is written") {
     const DeviceGuard guard{Device("CPU")};
     const Tensor x = data({256, 64}), weight = data({64, 192}), bias = data({192}),

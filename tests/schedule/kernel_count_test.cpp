@@ -92,6 +92,22 @@ TEST_CASE("two linear layers are two kernels") {
     const UOp h = relu(matmul(data(f32, {40, 30}), data(f32, {30, 50}, 2)));
     check({matmul(h, data(f32, {50, 40}, 3))}, 2);
 }
+TEST_CASE("products of one input by several weights are one kernel over several segments") {
+    const UOp x = data(f32, {40, 30});
+    const auto weight = [](unsigned seed) { return data(f32, {30, 50}, seed); };
+    check({matmul(x, weight(2)), matmul(x, weight(3)), matmul(x, weight(4))}, 1);
+    // With what follows them, where that is the same for all.
+    check({relu(matmul(x, weight(2))), relu(matmul(x, weight(3)))}, 1);
+    // Weights of one gradient, as in x^T dq, x^T dk.
+    const UOp turned = ir::permute(x, std::vector<std::int64_t>{1, 0});
+    check({matmul(turned, data(f32, {40, 50}, 5)), matmul(turned, data(f32, {40, 50}, 6))}, 1);
+    // Of other inputs, of other sizes, one after the other: they stay apart.
+    check({matmul(x, weight(2)), matmul(data(f32, {40, 30}, 7), weight(3))}, 2);
+    check({matmul(x, weight(2)), matmul(x, data(f32, {30, 20}, 3))}, 2);
+    const UOp square = data(f32, {40, 40}, 8);
+    const UOp once = matmul(square, square);
+    check({matmul(once, square)}, 2);
+}
 TEST_CASE("log-sum-exp is one kernel") {
     const UOp x = data(f32, {40, 30});
     const UOp m = row_max(x, 1);

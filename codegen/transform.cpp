@@ -268,9 +268,12 @@ std::int64_t Form::stage(Ref value, std::span<const Ref> over, Row row, int by) 
     std::int64_t length = 1;
     for (std::size_t i = row.first; i < row.last; ++i) length *= over[i]->src(0)->arg(0);
     const Ref along = range_node(a, fresh_number(), a.index(length), Role::Serial, false);
-    // The last one first: without the others a range of one step alone would be gone.
+    // The innermost of them with several steps goes on where it ends. Ranges of one step may be
+    // gone from an index.
+    std::size_t innermost = row.last - 1;
+    while (innermost > row.first && over[innermost]->src(0)->arg(0) == 1) --innermost;
     for (std::size_t i = row.last; i-- > row.first;)
-        copy = substitute_free(a, copy, over[i], i + 1 == row.last ? along : a.index(0));
+        copy = substitute_free(a, copy, over[i], i == innermost ? along : a.index(0));
     // What is unrolled elsewhere need not be here.
     for (Ref r : over)
         if (ir::role_of(r) == Role::Unroll)

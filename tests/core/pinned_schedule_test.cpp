@@ -133,3 +133,19 @@ TEST_CASE("a row whose last range has one step is copied as a whole") {
         "by 4\npart 1: as it is");
     CHECK(sums() == want);
 }
+
+TEST_CASE("a row whose last range has one step is copied as a whole, whatever runs inside it") {
+    const DeviceGuard cpu{Device("CPU")};
+    const Tensor x = (arange(54) % 7).to(f32).reshape({1, 2, 3, 3, 3}).realize(),
+                 w = (arange(72) % 5).to(f32).reshape({6, 1, 2, 3, 2}).realize();
+    const auto sums = [&] {
+        return conv3d(x, w, {}, {.stride = 2, .groups = 2}).to_vector<float>();
+    };
+    reset_stats();
+    const std::vector<float> want = sums();
+    const PinnedSchedule pin(
+        stats().kernel_names.back(),
+        "kernel: sums over r3 by 1\npart 0: turn load 1 over r2 r4 r5 r1 from 0 to 3 "
+        "by 4\npart 1: as it is");
+    CHECK(sums() == want);
+}

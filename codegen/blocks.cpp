@@ -48,18 +48,27 @@ bool may_be_cut(const Analysis& a, const Reducing& r, std::size_t operands) {
                                [&](auto n) { return a.range[n]->src(0)->is(Op::Const); });
 }
 
-const Reducing* sum_to_cut(const Analysis& a, std::size_t operands) {
-    if (a.reductions.size() != 1) return nullptr;
-    const Reducing& r = a.reductions[0];
-    const bool wide = r.node->dtype() == f32 || r.node->dtype() == f64;
-    return wide && may_be_cut(a, r, operands) ? &r : nullptr;
+std::vector<const Reducing*> sums_to_cut(const Analysis& a) {
+    std::vector<const Reducing*> sums;
+    for (const Reducing& r : a.reductions) {
+        const bool wide = r.node->dtype() == f32 || r.node->dtype() == f64;
+        const bool alike = sums.empty() || r.closed == sums[0]->closed;
+        if (!wide || !alike || !may_be_cut(a, r, 1)) return {};
+        sums.push_back(&r);
+    }
+    return sums;
 }
 
-ChunkedSum cut_into_sums(Form& form, const BlockPart& part) {
+const Reducing* sum_to_cut(const Analysis& a) {
+    const std::vector<const Reducing*> sums = sums_to_cut(a);
+    return sums.size() == 1 && sums[0]->loads.size() > 1 ? sums[0] : nullptr;
+}
+
+ChunkedSums cut_into_sums(Form& form, const BlockPart& part) {
     Arena& a = form.arena();
     const Analysis before = analyse(form.sink());
-    const Reducing* const sum = sum_to_cut(before, 1);
-    if (sum == nullptr || !has(sum->closed, part.range) || part.size < 1 ||
+    const std::vector<const Reducing*> sums = sums_to_cut(before);
+    if (sums.empty() || !has(sums[0]->closed, part.range) || part.size < 1 ||
         part.size >= before.size(part.range) || before.size(part.range) % part.size != 0)
         throw ValueError("schedule: no sum over r" + std::to_string(part.range) +
                          " comes in chunks of " + std::to_string(part.size));
@@ -68,7 +77,7 @@ ChunkedSum cut_into_sums(Form& form, const BlockPart& part) {
     const Ref chunk =
         form.split(before.range[part.range], part.size, Role::Loop, Role::Reduce).outer;
     const Analysis after = analyse(form.sink());
-    const Ref reduce = after.reductions[0].node, whole = a.truth(true);
+    const Ref whole = a.truth(true);
     const Ref again = ir::range(a, form.fresh_number(), chunk->src(0)->arg(0), Role::Reduce);
     // Sums lie as the results do, unless these lie in rows too short for vectors.
     std::vector<std::pair<std::int64_t, Ref>> order =
@@ -81,22 +90,31 @@ ChunkedSum cut_into_sums(Form& form, const BlockPart& part) {
         place = fold(a, Op::Add, place, fold(a, Op::Mul, r, a.index(elements)));
         elements *= r->src(0)->arg(0);
     }
-    const auto at = [&](Ref range) {
-        return fold(a, Op::Add, place, fold(a, Op::Mul, range, a.index(elements)));
+    const auto at = [&](std::int64_t first, Ref range) {
+        const Ref row = fold(a, Op::Add, place, fold(a, Op::Mul, range, a.index(elements)));
+        return fold(a, Op::Add, row, a.index(first));
     };
-    std::vector<Ref> values(reduce->src().begin(), reduce->src().end());
-    std::erase(values, chunk);
-    const Ref memory = ir::param(a, reduce->dtype(), kSharedSlot);
-    const Ref mine = a.make(Op::Reduce, reduce->dtype(), values, reduce->args());
-    const Ref parts[] = {ir::load(a, memory, at(again), whole, 0), again};
-    const Ref merged = a.make(Op::Reduce, reduce->dtype(), parts, reduce->args());
-    ChunkedSum result;
-    result.parts = a.make(Op::Sink, DType::None, {ir::store(a, memory, at(chunk), mine, whole)});
+    ChunkedSums result;
+    std::vector<Ref> stores;
+    RefMap<Ref> merged;
+    for (const Reducing& r : after.reductions) {
+        const DType type = r.node->dtype();
+        const auto bytes = static_cast<std::int64_t>(size_of(type));
+        const std::int64_t first = result.shared_bytes / bytes;
+        std::vector<Ref> values(r.node->src().begin(), r.node->src().end());
+        std::erase(values, chunk);
+        const Ref memory = ir::param(a, type, kSharedSlot);
+        const Ref mine = a.make(Op::Reduce, type, values, r.node->args());
+        const Ref parts[] = {ir::load(a, memory, at(first, again), whole, 0), again};
+        merged[r.node] = a.make(Op::Reduce, type, parts, r.node->args());
+        stores.push_back(ir::store(a, memory, at(first, chunk), mine, whole));
+        result.shared_bytes += whole_lines(chunk->src(0)->arg(0) * elements * bytes);
+    }
+    result.parts = a.make(Op::Sink, DType::None, stores);
     result.merged = rebuild(form.sink(), [&](Ref n, std::span<const Ref> src) {
-        return n == reduce ? merged : make_folded(a, n, src);
+        const Ref* m = merged.find(n);
+        return m != nullptr ? *m : make_folded(a, n, src);
     });
-    result.shared_bytes =
-        chunk->src(0)->arg(0) * elements * static_cast<std::int64_t>(size_of(reduce->dtype()));
     return result;
 }
 
@@ -140,14 +158,14 @@ Ref add_to_block_sum(Arena& a, std::span<const Ref> blocks, Ref memory, Ref inde
     return a.add(a.make(Op::Where, type, choice), block_sum);
 }
 
-BlockCut cut_sum(Form& form, const BlockSizes& sizes) {
+BlockCut cut_sums(Form& form, const BlockSizes& sizes) {
     Arena& a = form.arena();
     const Analysis before = analyse(form.sink());
-    const Reducing* const sum = sum_to_cut(before, 1);
-    if (sum == nullptr) throw ValueError("schedule: the kernel is not one sum of products");
+    const std::vector<const Reducing*> sums = sums_to_cut(before);
+    if (sums.empty()) throw ValueError("schedule: the kernel is not one of sums alone");
     std::uint64_t seen = 0;
     for (const auto& [parts, among] :
-         {std::pair(&sizes.trips, sum->scope), std::pair(&sizes.blocks, sum->closed)}) {
+         {std::pair(&sizes.trips, sums[0]->scope), std::pair(&sizes.blocks, sums[0]->closed)}) {
         for (const BlockPart& p : *parts) {
             if (!has(among & ~seen, p.range) || p.size < 1 || p.size > before.size(p.range))
                 throw ValueError("schedule: no blocks of " + std::to_string(p.size) + " along r" +
@@ -155,7 +173,7 @@ BlockCut cut_sum(Form& form, const BlockSizes& sizes) {
             seen |= std::uint64_t{1} << p.range;
         }
     }
-    if (sizes.columns >= 0 && !has(sum->scope, sizes.columns))
+    if (sizes.columns >= 0 && !has(sums[0]->scope, sizes.columns))
         throw ValueError("schedule: r" + std::to_string(sizes.columns) + " is none of the result");
     Step step = step_of(sizes);
     form.record(step.kind, std::move(step.operands));
@@ -181,7 +199,6 @@ BlockCut cut_sum(Form& form, const BlockSizes& sizes) {
     for (const BlockPart& p : sizes.blocks) divide(p, Role::Reduce, cut.blocks);
 
     const Analysis after = analyse(form.sink());
-    const Ref reduce = after.reductions[0].node;
     std::uint64_t outside = 0;
     for (Ref r : cut.trips) outside |= range_bit(r);
     // The sums of a trip lie as the result does, but for columns that are copied, which go in
@@ -191,30 +208,36 @@ BlockCut cut_sum(Form& form, const BlockSizes& sizes) {
     for (auto& [stride, r] : kept)
         if (std::ranges::count(columns_within, r) != 0) stride = 0;
     std::ranges::stable_sort(kept, {}, [](const auto& k) { return k.first; });
-    const auto bytes = static_cast<std::int64_t>(size_of(reduce->dtype()));
-    Ref index = a.index(0);
-    std::int64_t elements = 1;
-    for (const auto& [stride, r] : kept) {
-        index = fold(a, Op::Add, index, fold(a, Op::Mul, r, a.index(elements)));
-        elements *= r->src(0)->arg(0);
-        elements = row_step(elements, bytes);
-    }
-    if (elements > kMostScratch / bytes)
-        throw ValueError("schedule: the sums of a trip do not fit a thread's scratch");
-    cut.near_bytes = whole_lines(elements * bytes);
+    std::vector<Ref> stores;
+    RefMap<Ref> summed;
+    for (const Reducing& r : after.reductions) {
+        const DType type = r.node->dtype();
+        const auto bytes = static_cast<std::int64_t>(size_of(type));
+        Ref index = a.index(cut.near_bytes / bytes);
+        std::int64_t elements = 1;
+        for (const auto& [stride, k] : kept) {
+            index = fold(a, Op::Add, index, fold(a, Op::Mul, k, a.index(elements)));
+            elements *= k->src(0)->arg(0);
+            elements = row_step(elements, bytes);
+        }
+        if (elements > (kMostScratch - cut.near_bytes) / bytes)
+            throw ValueError("schedule: the sums of a trip do not fit a thread's scratch");
+        cut.near_bytes += whole_lines(elements * bytes);
 
-    std::vector<Ref> values(reduce->src().begin(), reduce->src().end());
-    std::erase_if(values, [&](Ref r) { return std::ranges::count(cut.blocks, r) != 0; });
-    const Ref block_sum = values.size() == 1  // a block of one step
-                              ? values[0]
-                              : a.make(Op::Reduce, reduce->dtype(), values, reduce->args());
-    const Ref memory = ir::param(a, reduce->dtype(), kNearSum), whole = a.truth(true);
-    const Ref sums = ir::load(a, memory, index, whole, 0);
-    const Ref store = ir::store(a, memory, index,
-                                add_to_block_sum(a, cut.blocks, memory, index, block_sum), whole);
-    cut.accumulate = a.make(Op::Sink, DType::None, {store});
+        std::vector<Ref> values(r.node->src().begin(), r.node->src().end());
+        std::erase_if(values, [&](Ref v) { return std::ranges::count(cut.blocks, v) != 0; });
+        const Ref block_sum = values.size() == 1  // a block of one step
+                                  ? values[0]
+                                  : a.make(Op::Reduce, type, values, r.node->args());
+        const Ref memory = ir::param(a, type, kNearSum), whole = a.truth(true);
+        summed[r.node] = ir::load(a, memory, index, whole, 0);
+        stores.push_back(ir::store(
+            a, memory, index, add_to_block_sum(a, cut.blocks, memory, index, block_sum), whole));
+    }
+    cut.accumulate = a.make(Op::Sink, DType::None, stores);
     cut.finish = rebuild(form.sink(), [&](Ref n, std::span<const Ref> src) {
-        return n == reduce ? sums : make_folded(a, n, src);
+        const Ref* s = summed.find(n);
+        return s != nullptr ? *s : make_folded(a, n, src);
     });
     return cut;
 }

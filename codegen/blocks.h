@@ -10,7 +10,7 @@
 
 namespace sinter::codegen {
 
-/// A kernel cut into two steps that follow one another for each trip: one adds a block of the sum's
+/// A kernel cut into two steps that follow one another for each trip: one adds a block of the sums'
 /// steps to what is kept near, and runs for every block in turn; the last uses the sums.
 struct BlockCut {
     Ref accumulate, finish;       ///< the sinks of the two
@@ -23,9 +23,12 @@ struct BlockCut {
 /// kernel's stores uses one element.
 bool may_be_cut(const Analysis& a, const Reducing& r, std::size_t operands = 2);
 
-/// The one sum of a kernel that may be cut, of f32 or f64 and so many operands or more (two are
-/// products); null if there is none.
-const Reducing* sum_to_cut(const Analysis& a, std::size_t operands = 2);
+/// The one sum of products of a kernel that may be cut, of f32 or f64; null if there is none.
+const Reducing* sum_to_cut(const Analysis& a);
+
+/// The sums of a kernel if there are no reductions but these and they may be cut together: sums of
+/// f32 or f64 over the same ranges. None otherwise.
+std::vector<const Reducing*> sums_to_cut(const Analysis& a);
 
 /// How much of a range a trip or a block has.
 struct BlockPart {
@@ -59,16 +62,17 @@ enum class BlockWish : std::uint8_t {
 };
 std::optional<BlockSizes> choose_blocks(const Form& form, BlockWish wish, std::int64_t cache_bytes);
 
-/// Throws ValueError where there is no such sum, or its parts do not fit a thread's scratch.
-BlockCut cut_sum(Form& form, const BlockSizes& sizes);
+/// Of one sum or several alike. Throws ValueError where there is none, or its parts do not fit a
+/// thread's scratch.
+BlockCut cut_sums(Form& form, const BlockSizes& sizes);
 
 /// The sum of a block's steps and of those before it, which memory has at this index: nothing for
 /// the first block.
 Ref add_to_block_sum(Arena& a, std::span<const Ref> blocks, Ref memory, Ref index, Ref block_sum);
 
-/// A kernel whose sum is computed in chunks of its steps, and a kernel that adds those up and does
-/// the rest. The chunks pass through the launch's scratch.
-struct ChunkedSum {
+/// A kernel whose sums are computed in chunks of their steps, and a kernel that adds those up and
+/// does the rest. The chunks pass through the launch's scratch.
+struct ChunkedSums {
     Ref parts, merged;
     std::int64_t shared_bytes = 0;
 };
@@ -78,7 +82,8 @@ struct ChunkedSum {
 /// above, by the sizes alone. With `always`, wherever the sum divides.
 std::optional<BlockPart> choose_chunks(const Form& form, bool always, std::int64_t cache_bytes);
 
-/// Throws ValueError where no sum has this range, or the chunks do not divide it.
-ChunkedSum cut_into_sums(Form& form, const BlockPart& chunk);
+/// Of one sum or several alike. Throws ValueError where they do not have this range, or the chunks
+/// do not divide it.
+ChunkedSums cut_into_sums(Form& form, const BlockPart& chunk);
 
 }  // namespace sinter::codegen

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cmath>
 
 #include "blocks.h"
@@ -23,7 +22,8 @@ constexpr double kChunkSteps = 64;  // of a sum, in the time of writing and read
 constexpr double kFewResults = 1 << 14, kLongSum = 1 << 13;
 // So few rows that each of their operand's columns is used a few times, and then gone. A block has
 // as many of its rows as the machine foresees walks of, side by side, and long pieces of them; the
-// sums take a share of the second-level cache.
+// sums take a share of the second-level cache. With no rows, of shorter ones as well.
+constexpr std::int64_t kLongRowAlone = 512;
 constexpr double kLeastRows = 1, kFewRows = 72;
 constexpr std::int64_t kFewSteps = 16, kFewTrips = 4, kFewColumns = 4096;
 constexpr double kFewSumsShare = 0.375;
@@ -114,18 +114,19 @@ double operand_bytes(const Analysis& a, const Reducing& r) {
     return bytes;
 }
 
-// Where there is one row alone: its columns, which one operand has side by side, and no rows.
+// Where there is one row alone: its columns, which its operands have side by side, and no rows.
 std::vector<Group> groups_of_one_row(const Analysis& a, const Reducing& r) {
     for (std::int64_t n : a.numbers) {
         if (!has(r.scope, n)) continue;
         Group columns{0, {n}};
-        bool side_by_side = false;
+        bool side_by_side = true;
         for (std::size_t l = 0; l < r.loads.size(); ++l) {
             const MemoryAccess& m = a.accesses[r.loads[l]];
-            if (m.depends(n)) columns.loads |= std::uint64_t{1} << l;
-            side_by_side = side_by_side || m.stride[n] == 1;
+            if (!m.depends(n)) continue;
+            columns.loads |= std::uint64_t{1} << l;
+            side_by_side = side_by_side && m.stride[n] == 1;
         }
-        if (side_by_side && std::has_single_bit(columns.loads)) return {columns, {}};
+        if (side_by_side && columns.loads != 0) return {columns, {}};
     }
     return {};
 }
@@ -262,7 +263,8 @@ std::int64_t columns_of_few_rows(const Analysis& a, const Reducing& r,
     const Group& columns = groups[0];
     const double count = a.volume(ranges_of(groups.subspan(1)));
     if (columns.ranges.size() != 1 || count < kLeastRows || count > kFewRows) return 0;
-    const std::int64_t along = columns.ranges[0];
+    const std::int64_t along = columns.ranges[0],
+                       long_row = groups[1].ranges.empty() ? kLongRowAlone : kLongRow;
     for (std::size_t l = 0; l < r.loads.size(); ++l) {
         if ((columns.loads >> l & 1) == 0) continue;
         const MemoryAccess& m = a.accesses[r.loads[l]];
@@ -271,7 +273,7 @@ std::int64_t columns_of_few_rows(const Analysis& a, const Reducing& r,
             a.bytes_of(m) <= static_cast<double>(cache_bytes * (r.loads.size() > 1 ? 1 : batches)))
             return 0;
         for (std::int64_t n : a.numbers)
-            if (has(r.closed, n) && a.size(n) > 1 && std::abs(m.stride[n]) * each < kLongRow)
+            if (has(r.closed, n) && a.size(n) > 1 && std::abs(m.stride[n]) * each < long_row)
                 return 0;
     }
     const auto near =
@@ -352,9 +354,11 @@ std::int64_t chunk_of(std::int64_t size, const Sizes& sizes) {
 // Ways to cut a sum, the first that suits it.
 class BlockChooser {
 public:
-    BlockChooser(const Analysis& a, const Reducing& sum, BlockWish wish, std::int64_t cache_bytes)
+    BlockChooser(const Analysis& a, const Reducing& sum, bool one, BlockWish wish,
+                 std::int64_t cache_bytes)
         : a_(a),
           r_(sum),
+          one_(one),
           wish_(wish),
           sizes_(wish == BlockWish::Tiny ? kForced : Sizes{}),
           cache_bytes_(cache_bytes),
@@ -370,7 +374,7 @@ public:
         std::optional<Shares> shares;
         if (const std::int64_t columns = columns_of_few_rows(); columns > 0) {
             shares = of_few_rows(columns);
-        } else if (wish_ == BlockWish::Tiny || (!one_row_ && r_.loads.size() > 1)) {
+        } else if (wish_ == BlockWish::Tiny || (one_ && !one_row_ && r_.loads.size() > 1)) {
             const bool is_long =
                 wish_ == BlockWish::WherePossible || pays(a_, r_, sizes_, cache_bytes_);
             shares = of_windows(is_long);
@@ -482,6 +486,7 @@ private:
 
     const Analysis& a_;
     const Reducing& r_;
+    const bool one_;  // sum alone
     const BlockWish wish_;
     const Sizes sizes_;
     const std::int64_t cache_bytes_;
@@ -491,18 +496,37 @@ private:
     std::uint64_t windows_ = 0;
 };
 
+// The sums of a kernel that are cut together, as one that reads what they all read.
+struct Sums {
+    std::optional<Reducing> all;
+    bool one = true;
+};
+Sums sums_of(const Analysis& a) {
+    Sums sums;
+    for (const Reducing* r : sums_to_cut(a)) {
+        if (!sums.all) {
+            sums.all = *r;
+            continue;
+        }
+        sums.one = false;
+        for (std::size_t l : r->loads)
+            if (std::ranges::count(sums.all->loads, l) == 0) sums.all->loads.push_back(l);
+    }
+    return sums;
+}
+
 }  // namespace
 
 std::optional<BlockPart> choose_chunks(const Form& form, bool always, std::int64_t cache_bytes) {
     const Analysis before = analyse(form.sink());
     const Sizes sizes = always ? kForced : Sizes{};
-    const Reducing* const sum = sum_to_cut(before, 1);
-    if (sum == nullptr) return std::nullopt;
+    const auto [sum, one] = sums_of(before);
+    if (!sum) return std::nullopt;
     const std::uint64_t windows = window_ranges(before, *sum);
     std::vector<Group> groups = groups_of(before, *sum);
     const auto chunks = static_cast<double>(sizes.chunks);
     const double results = before.volume(sum->scope), steps = before.volume(sum->closed);
-    const bool product = groups.size() == 2 && sum->loads.size() > 1;
+    const bool product = one && groups.size() == 2 && sum->loads.size() > 1;
     if (windows != 0 && product) {
         if (!pays(before, *sum, sizes, cache_bytes)) return std::nullopt;
         const auto batches = static_cast<double>(batches_of(before, *sum, groups));
@@ -537,9 +561,9 @@ std::optional<BlockPart> choose_chunks(const Form& form, bool always, std::int64
 std::optional<BlockSizes> choose_blocks(const Form& form, BlockWish wish,
                                         std::int64_t cache_bytes) {
     const Analysis before = analyse(form.sink());
-    const Reducing* const sum = sum_to_cut(before, 1);
-    if (sum == nullptr) return std::nullopt;
-    return BlockChooser(before, *sum, wish, cache_bytes).choose();
+    const auto [sum, one] = sums_of(before);
+    if (!sum) return std::nullopt;
+    return BlockChooser(before, *sum, one, wish, cache_bytes).choose();
 }
 
 }  // namespace sinter::codegen

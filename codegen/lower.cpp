@@ -362,9 +362,9 @@ void lower_chain(Lowering& l, Form& form, const std::optional<Triangle>& triangl
     lower_steps(l, form, std::move(steps), cut.near_bytes, limit);
 }
 
-// A long sum, a block of its steps at a time.
+// Long sums, a block of their steps at a time.
 void lower_blocks(Lowering& l, Form& form, const BlockSizes& sizes) {
-    const BlockCut cut = cut_sum(form, sizes);
+    const BlockCut cut = cut_sums(form, sizes);
     std::vector<TripStep> steps{{cut.accumulate, cut.trips}, {cut.finish, cut.trips}};
     steps[0].copies = true;
     add_turns(steps[0], cut.blocks);
@@ -412,7 +412,7 @@ void lower_as_cut(Lowering& l, Form& form, const std::optional<Triangle>& triang
     if (chain) {
         lower_chain(l, form, triangle, given);
     } else if (cut != nullptr && cut->kind == StepKind::Sums) {
-        const ChunkedSum sums = cut_into_sums(form, {cut->operands[0], cut->operands[1]});
+        const ChunkedSums sums = cut_into_sums(form, {cut->operands[0], cut->operands[1]});
         Form chunks(form.arena(), sums.parts);
         lower_as_cut(l, chunks, triangle, cuts.subspan(1));
         form.set_sink(sums.merged);

@@ -391,7 +391,7 @@ TEST_CASE("what would change results is refused, and the step is quoted") {
     why(product, "share load 0 rows r0 r0 steps r2 lanes r9:64", "only teams of threads share");
     why(product, "kernel: chunk r2 by 4", "no reduction of the whole");
     why(product, "kernel: blocks r0:99 of columns -", "no blocks of 99");
-    why(rows, "kernel: blocks r0:4 of columns -", "not one sum of products");
+    why(rows, "kernel: blocks r0:4 of columns -", "not one of sums alone");
     why(product, "kernel: sums over r2 by 4", "no sum over r2 comes in chunks of 4");
     why(product, "kernel: chunk r2 by 4; chunk r2 by 4", "cut already");
     why(product, "kernel: chain 4 rows", "not of this kind");

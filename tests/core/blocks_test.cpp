@@ -35,6 +35,17 @@ const Case kCases[] = {
     {"a vector and matrices of a batch", 700,
      [] { return matmul(values({3, 1, 700}), values({3, 700, 1531})); }},
     {"sums down long columns", 9000, [] { return sum(values({9000, 700}), 0) * 0.5; }},
+    {"several sums down the columns of several memories", 9000,
+     [] {
+         const Tensor x = values({9000, 700}), y = cos(values({9000, 700})),
+                      scale = values({9000, 1});
+         return sum(x * y * scale, 0) * 0.25 + sum(y * scale, 0) * sum(square(x), 0) * 1e-3;
+     }},
+    {"sums of f64 and of f32", 5000,
+     [] {
+         const Tensor x = values({5000, 1040}), y = (x + 1).to(f64);
+         return sum(x, 0) + sum(x.to(f64) * y, 0).to(f32);
+     }},
     {"a vector and long columns", 9000,
      [] { return matmul(values({1, 9000}), values({9000, 600})); }},
     {"two rows of a large operand", 900,

@@ -50,13 +50,15 @@ bool may_be_cut(const Analysis& a, const Reducing& r, std::size_t operands) {
 
 std::vector<const Reducing*> sums_to_cut(const Analysis& a) {
     std::vector<const Reducing*> sums;
+    std::size_t loads = 0;  // each of which counts for one sum of those that share it
     for (const Reducing& r : a.reductions) {
         const bool wide = r.node->dtype() == f32 || r.node->dtype() == f64;
         const bool alike = sums.empty() || r.closed == sums[0]->closed;
-        if (!wide || !alike || !may_be_cut(a, r, 1)) return {};
+        if (!wide || !alike || !may_be_cut(a, r, 0)) return {};
+        loads += r.loads.size();
         sums.push_back(&r);
     }
-    return sums;
+    return loads > 0 ? sums : std::vector<const Reducing*>{};
 }
 
 const Reducing* sum_to_cut(const Analysis& a) {

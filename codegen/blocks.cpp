@@ -48,13 +48,25 @@ bool may_be_cut(const Analysis& a, const Reducing& r, std::size_t operands) {
                                [&](auto n) { return a.range[n]->src(0)->is(Op::Const); });
 }
 
+namespace {
+
+bool reads_reduction(Ref node) {
+    const std::vector<Ref> below = ir::toposort(node->src());
+    return std::ranges::any_of(below, [](Ref n) {
+        return n->is(Op::Reduce) || n->is(Op::Accumulate) || n->is(Op::Order);
+    });
+}
+
+}  // namespace
+
 std::vector<const Reducing*> sums_to_cut(const Analysis& a) {
     std::vector<const Reducing*> sums;
     std::size_t loads = 0;  // each of which counts for one sum of those that share it
     for (const Reducing& r : a.reductions) {
         const bool wide = r.node->dtype() == f32 || r.node->dtype() == f64;
         const bool alike = sums.empty() || r.closed == sums[0]->closed;
-        if (!wide || !alike || !may_be_cut(a, r, 0)) return {};
+        if (!wide || !alike || !may_be_cut(a, r, 0) || (!sums.empty() && reads_reduction(r.node)))
+            return {};
         loads += r.loads.size();
         sums.push_back(&r);
     }

@@ -27,7 +27,7 @@ bool may_be_cut(const Analysis& a, const Reducing& r, std::size_t operands = 2);
 const Reducing* sum_to_cut(const Analysis& a);
 
 /// The sums of a kernel if there are no reductions but these and they may be cut together: sums of
-/// f32 or f64 over the same ranges. None otherwise.
+/// f32 or f64 over the same ranges, none of which reads another. None otherwise.
 std::vector<const Reducing*> sums_to_cut(const Analysis& a);
 
 /// How much of a range a trip or a block has.

@@ -354,6 +354,27 @@ TEST_CASE("a sum of products comes in chunks that are added up, and each in bloc
     run(even, "kernel: sums over r0 by 37");
 }
 
+namespace {
+
+// The squares of a column's distances from its sum, added up: one sum reads the other.
+Case nested_sums(Arena& a) {
+    const Ref j = range(a, 0, kColumns, Role::Loop), i = range(a, 1, kRows, Role::Reduce),
+              yes = a.truth(true);
+    const Ref x = load(a, param(a, f32, 0), at(a, i, kColumns, j), yes);
+    const std::int64_t add[] = {static_cast<std::int64_t>(ReduceKind::Add)};
+    const Ref inner[] = {x, i};
+    const Ref apart = a.binary(Op::Sub, x, a.make(Op::Reduce, f32, inner, add));
+    const Ref outer[] = {a.mul(apart, apart), i};
+    const Ref sum = a.make(Op::Reduce, f32, outer, add);
+    return {"nested sums",
+            a.make(Op::Sink, DType::None, {store(a, param(a, f32, 1), j, sum, yes)}),
+            {},
+            {},
+            {}};
+}
+
+}  // namespace
+
 TEST_CASE("what would change results is refused, and the step is quoted") {
     const auto why = [](Maker make, const std::string& step, const std::string& part) {
         const std::string text = refusal(make, step);
@@ -392,6 +413,8 @@ TEST_CASE("what would change results is refused, and the step is quoted") {
     why(product, "kernel: chunk r2 by 4", "no reduction of the whole");
     why(product, "kernel: blocks r0:99 of columns -", "no blocks of 99");
     why(rows, "kernel: blocks r0:4 of columns -", "not one of sums alone");
+    why(nested_sums, "kernel: blocks of r1:4 columns -", "not one of sums alone");
+    why(nested_sums, "kernel: sums over r1 by 1", "no sum over r1");
     why(product, "kernel: sums over r2 by 4", "no sum over r2 comes in chunks of 4");
     why(product, "kernel: chunk r2 by 4; chunk r2 by 4", "cut already");
     why(product, "kernel: chain 4 rows", "not of this kind");

@@ -27,6 +27,7 @@ constexpr double kFarColumns = 1 << 20;    // what is not there any more when it
 constexpr int kDearOps = 12;
 constexpr int kCostlyOps = 8;  // value ops above which computing again is dearer than reading back
 constexpr std::int64_t kWindow = 4, kWindowVectors = 18, kSelection = 4;
+constexpr std::int64_t kTallWindow = 11, kSmallWindow = 9, kRowsOfWindows = 8;
 constexpr int kLanesApart = 8;
 constexpr std::int64_t kOrderedTrips = 8, kMostVectors = 8;
 constexpr std::int64_t kLinedTrips = 8;  // of a row whose first and last vectors are code apart
@@ -139,6 +140,70 @@ void choose_windows(const Analysis& a, Plan& plan) {
         plan.vectors = std::clamp(static_cast<int>(kWindowVectors / copies), 1, plan.vectors);
 }
 
+// Windows that overlap, of an image of which nothing else is read twice (depthwise convolutions,
+// sliding sums): several rows of results at a time, so that a vector of the image is read once for
+// all windows of theirs that it is in. The window's rows are code without loops, and its columns
+// where both are few. Whether there are such windows.
+bool choose_overlapping(const Analysis& a, const Target& target, Plan& plan) {
+    if (!has(a.outer, plan.vector) || a.reductions.size() != 1 || a.ordered != 0 ||
+        !a.reductions[0].node->is(Op::Reduce) || plan.lanes < 2)
+        return false;
+    const auto is_image = [&](const MemoryAccess& m) {
+        return std::ranges::all_of(a.numbers, [&](std::int64_t n) {
+            return m.depends(n) || a.size(n) < 2 || !has(a.outer | a.closed, n);
+        });
+    };
+    const MemoryAccess* image = nullptr;
+    for (std::size_t l : a.reductions[0].loads) {
+        const MemoryAccess& m = a.accesses[l];
+        if (!is_image(m)) continue;
+        if (image != nullptr || m.general != 0) return false;
+        image = &m;
+    }
+    if (image == nullptr || std::ranges::any_of(a.numbers, [&](std::int64_t n) {
+            return !a.range[n]->src(0)->is(Op::Const);
+        }))
+        return false;
+    // The rows that lie furthest apart of those whose windows have some in common.
+    const std::uint64_t results = a.outer & ~a.renewed & ~trips_mask(plan);
+    std::int64_t rows = -1, window = -1, elements = 1, longest = 0;
+    for (std::int64_t k : a.numbers) {
+        if (!has(a.closed, k) || a.size(k) < 2) continue;
+        elements *= a.size(k);
+        const std::int64_t step = image->stride[k];
+        for (std::int64_t n : a.numbers) {
+            if (n == plan.vector || !has(results, n) || a.size(n) < 2 || step <= longest ||
+                image->stride[n] % step != 0)
+                continue;
+            const std::int64_t apart = image->stride[n] / step;
+            const bool read_again = std::ranges::all_of(a.reductions[0].loads, [&](std::size_t l) {
+                return &a.accesses[l] == image || !a.accesses[l].depends(n);
+            });
+            if (apart < 1 || apart >= a.size(k) || a.size(k) > kTallWindow || !read_again) continue;
+            rows = n;
+            window = k;
+            longest = step;
+        }
+    }
+    if (window < 0) return false;
+    const bool few = elements <= kSmallWindow;
+    const bool masked = image->node->src(2)->ranges() != 0;  // code for each part of the image
+    const std::int64_t most =
+        few || masked || target.vector_registers < 32 ? kRowsOfWindows / 2 : kRowsOfWindows;
+    std::int64_t by = std::min(most, a.size(rows));
+    for (std::int64_t b = by; b > most / 2; --b)
+        if (a.size(rows) % b == 0) {
+            by = b;
+            break;
+        }
+    plan.unrolled.push_back({rows, static_cast<int>(by)});
+    for (std::int64_t k : a.numbers)
+        if (has(a.closed, k) && a.size(k) > 1 && (few || k == window))
+            plan.unrolled.push_back({k, static_cast<int>(a.size(k))});
+    plan.vectors = 1;
+    return true;
+}
+
 // Lanes that are read one by one are as much code each, however many: more of them are no faster.
 void choose_lanes_apart(const Analysis& a, Plan& plan) {
     if (plan.staged_for != 0 || plan.squares) return;
@@ -199,6 +264,7 @@ void choose_within(const Analysis& a, const Target& target, bool copies, Plan& p
         std::ranges::any_of(a.reductions, [](const Reducing& r) { return r.node->is(Op::Order); });
     if (sorts || has(a.ordered, plan.vector)) return;
     if (!a.reductions.empty()) {
+        if (choose_overlapping(a, target, plan)) return;
         choose_contraction(a, target, copies, plan);
         choose_windows(a, plan);
         choose_lanes_apart(a, plan);

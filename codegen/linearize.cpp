@@ -18,7 +18,9 @@ namespace {
 using ir::Role;
 
 constexpr std::size_t kHidingAccumulators = 4;  // their steps hide one another's latency
-constexpr int kShortStep = 8;                   // value ops of a step that does not hide its own
+// Accumulators of reductions over unrolled ranges, one for each copy while there are so few.
+constexpr std::size_t kMostAccumulators = 16;
+constexpr int kShortStep = 8;  // value ops of a step that does not hide its own
 
 // What closes ranges: it is computed by loops of its own, before what reads it.
 bool is_closing(Ref node) {
@@ -65,8 +67,13 @@ public:
         if (options.spans) emit_.read_spans();
         for (const std::int64_t slot : options.far) emit_.read_far(slot);
         for (Ref n : ir::toposort(std::span(&sink, 1))) {
-            if (is_closing(n))
-                for (Ref r : named_ranges(n)) closed_ |= range_bit(r);
+            if (is_closing(n)) {
+                std::uint64_t named = 0;
+                for (Ref r : named_ranges(n)) named |= range_bit(r);
+                closed_ |= named;
+                accumulators_[named] += value_count(n);
+                ++reductions_[named];
+            }
             if (n->is(Op::Scan) && n->src(1)->is(Op::Range)) ordered_ |= range_bit(n->src(1));
             if (n->is(Op::Store))
                 for (Ref r : n->src().subspan(4))
@@ -826,7 +833,11 @@ private:
         bool vector = r.across_lanes;
         for (std::size_t i = 0; i < values; ++i)
             vector = vector || (node->src(i)->ranges() & vector_) != 0;
-        for (std::size_t i = 0; i < values; ++i) {
+        // Where reductions beside one another hide each other's latency, copies of one take turns.
+        std::size_t own = values;
+        if (r.components == 1 && accumulators_[named] > kMostAccumulators)
+            own = std::clamp<std::size_t>(kMostAccumulators / 2 / reductions_[named], 1, values);
+        for (std::size_t i = 0; i < own; ++i) {
             const std::uint16_t lanes = vector ? emit_.vector_lanes() : 1;
             // A maximum that no element is beyond lies where the first one does.
             if (i % r.components == 1 && !teams_)
@@ -880,18 +891,19 @@ private:
             bool nothing = true;
             for (std::size_t c = 0; c < r.components; ++c) nothing = nothing && adds_nothing(c);
             if (nothing) continue;
-            const std::uint16_t lanes = emit_.lanes(r.acc[i]);
-            if (r.components == 1 && emit_.accumulate_product(r.node, values[i], r.acc[i], lanes))
+            const std::size_t at = i % r.acc.size();
+            const std::uint16_t lanes = emit_.lanes(r.acc[at]);
+            if (r.components == 1 && emit_.accumulate_product(r.node, values[i], r.acc[at], lanes))
                 continue;
-            Tuple acc(r.acc.begin() + static_cast<std::ptrdiff_t>(i),
-                      r.acc.begin() + static_cast<std::ptrdiff_t>(i + r.components)),
+            Tuple acc(r.acc.begin() + static_cast<std::ptrdiff_t>(at),
+                      r.acc.begin() + static_cast<std::ptrdiff_t>(at + r.components)),
                 next;
             for (std::size_t c = 0; c < r.components; ++c)
                 next.push_back(emit_.splat(emit_.value(values[i + c]), lanes));
             const Tuple merged = r.components == 2 && is_ascending(r.node, i + 1, values[i + 1])
                                      ? combine_ascending(emit_, r.node, acc, next)
                                      : combine(emit_, r.node, acc, next);
-            std::ranges::copy(merged, r.acc.begin() + static_cast<std::ptrdiff_t>(i));
+            std::ranges::copy(merged, r.acc.begin() + static_cast<std::ptrdiff_t>(at));
         }
     }
 
@@ -936,7 +948,8 @@ private:
     std::uint64_t vector_ = 0;
     std::uint64_t ordered_ = 0;  // walked in order, by a scan or a store that combines
     std::uint64_t closed_ = 0;   // by any reduction
-    bool overwrites_ = false;    // several memories are written
+    std::map<std::uint64_t, std::size_t> accumulators_, reductions_;  // by the ranges they close
+    bool overwrites_ = false;  // several memories are written
     bool teams_, prefetch_, squares_;
     bool last_trips_ = false;      // code is made for the last trip of a ragged range
     Ref row_ = nullptr;            // the innermost range that is open

@@ -274,3 +274,36 @@ TEST_CASE("adaptive pools split an axis that does not divide") {
                       {7, 15});
     });
 }
+
+TEST_CASE("windows that overlap, of an image read for nothing else, are what REF computes") {
+    const auto image = [](const Shape& shape) {
+        return tensor_of(numbers(Tensor(zeros(shape)).numel(), 3), shape);
+    };
+    for (const std::int64_t size : {2, 3, 5, 7, 11, 13})
+        for (const std::int64_t stride : {1, 2, 3})
+            for (const std::int64_t padding : {0, 1}) {
+                CAPTURE(size);
+                CAPTURE(stride);
+                CAPTURE(padding);
+                const Tensor x = image({2, 6, 21, 37}), w = image({6, 1, size, size});
+                const auto same = [&](const char* what, const test::Program& program) {
+                    CAPTURE(what);
+                    CHECK(test::values_on("CPU", program) == test::values_on("REF", program));
+                };
+                const ConvOptions options{.stride = {stride}, .padding = {padding}, .groups = 6};
+                same("channels apart", [&] { return conv2d(x, w, {}, options); });
+                const Tensor lined = x.permute({0, 2, 3, 1}).contiguous();
+                same("channels side by side", [&] {
+                    return conv2d(lined.permute({0, 3, 1, 2}), w, {}, options)
+                        .permute({0, 2, 3, 1})
+                        .contiguous();
+                });
+                same("maximum",
+                     [&] { return max_pool2d(x, size, {.stride = stride, .padding = padding}); });
+                // Of as many elements as divide exactly.
+                same("sum", [&] {
+                    return avg_pool2d(x, size, {.stride = stride}) *
+                           static_cast<double>(size * size);
+                });
+            }
+}

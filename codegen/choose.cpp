@@ -187,6 +187,8 @@ bool choose_overlapping(const Analysis& a, const Target& target, Plan& plan) {
     }
     if (window < 0) return false;
     const bool few = elements <= kSmallWindow;
+    // Memory is what these wait for, and it is written best one row after the other.
+    if (few && !large_results(a, false).empty()) return false;
     const bool masked = image->node->src(2)->ranges() != 0;  // code for each part of the image
     const std::int64_t most =
         few || masked || target.vector_registers < 32 ? kRowsOfWindows / 2 : kRowsOfWindows;

@@ -170,12 +170,12 @@ bool choose_overlapping(const Analysis& a, const Target& target, Plan& plan) {
     for (std::int64_t k : a.numbers) {
         if (!has(a.closed, k) || a.size(k) < 2) continue;
         elements *= a.size(k);
-        const std::int64_t step = image->stride[k];
+        const std::int64_t step = std::abs(image->stride[k]);
         for (std::int64_t n : a.numbers) {
             if (n == plan.vector || !has(results, n) || a.size(n) < 2 || step <= longest ||
                 image->stride[n] % step != 0)
                 continue;
-            const std::int64_t apart = image->stride[n] / step;
+            const std::int64_t apart = std::abs(image->stride[n]) / step;
             const bool read_again = std::ranges::all_of(a.reductions[0].loads, [&](std::size_t l) {
                 return &a.accesses[l] == image || !a.accesses[l].depends(n);
             });

@@ -31,7 +31,7 @@ std::optional<Matrix> matrix_of(const Graph& g, Id sum, std::size_t side) {
     Matrix m{factor_of(g, sum, side, true), Factor::kNoDim, Factor::kNoDim};
     const std::vector<bool> summed = m.factor.summed(g, sum);
     const Dims lengths = long_dims(g.shape(m.value())), results = long_dims(g.shape(sum));
-    if (lengths.size() != 2 || results.empty()) return std::nullopt;
+    if (lengths.size() != 2 || results.empty() || g.numel(m.value()) == 0) return std::nullopt;
     for (std::int64_t d : lengths) {
         const auto at = static_cast<std::size_t>(d);
         if (summed[at])

@@ -563,6 +563,17 @@ TEST_CASE("sizes of 0 and 1, bool and integers, and arguments that are expressio
     CHECK(f.stats().replays > 0);
 }
 
+TEST_CASE("a product by a constant weight that is empty is captured") {
+    const DeviceGuard cpu{Device("CPU")};
+    const Tensor rows(std::vector<double>{}, Shape{0, 5}), columns(zeros({5, 0}));
+    auto each = jit([&](const Tensor& x) { return einsum("ij,ij->i", {x, rows}); });
+    auto whole = jit([&](const Tensor& x) { return matmul(x, columns); });
+    for (int i = 0; i < 4; ++i) {
+        CHECK(each(zeros({0, 5})).to_vector<float>().empty());
+        CHECK(whole(zeros({6, 5})).shape() == Shape{6, 0});
+    }
+}
+
 TEST_CASE("a function on the REF device runs as it is") {
     const DeviceGuard guard{Device("REF")};
     auto f = jit([](const Tensor& x) { return x * 2; });

@@ -27,7 +27,7 @@ constexpr double kFarColumns = 1 << 20;    // what is not there any more when it
 constexpr int kDearOps = 12;
 constexpr int kCostlyOps = 8;  // value ops above which computing again is dearer than reading back
 constexpr std::int64_t kWindow = 4, kWindowVectors = 18, kSelection = 4;
-constexpr std::int64_t kTallWindow = 11, kSmallWindow = 9, kRowsOfWindows = 8;
+constexpr std::int64_t kTallWindow = 16, kSmallWindow = 9, kRowsOfWindows = 8, kDilation = 3;
 constexpr int kLanesApart = 8;
 constexpr std::int64_t kOrderedTrips = 8, kMostVectors = 8;
 constexpr std::int64_t kLinedTrips = 8;  // of a row whose first and last vectors are code apart
@@ -140,6 +140,19 @@ void choose_windows(const Analysis& a, Plan& plan) {
         plan.vectors = std::clamp(static_cast<int>(kWindowVectors / copies), 1, plan.vectors);
 }
 
+// Whether the vectors of every result are whole lines.
+bool has_lined_results(const Analysis& a, const Plan& plan) {
+    return std::ranges::all_of(a.accesses, [&](const MemoryAccess& m) {
+        if (!m.is_store) return true;
+        const auto bytes = static_cast<std::int64_t>(size_of(m.node->src(2)->dtype()));
+        return m.general == 0 && plan.lanes * bytes % kLineBytes == 0 &&
+               std::ranges::all_of(a.numbers, [&](std::int64_t n) {
+                   return n == plan.vector ? m.stride[n] == 1
+                                           : m.stride[n] * bytes % kLineBytes == 0;
+               });
+    });
+}
+
 // Windows that overlap, of an image of which nothing else is read twice (depthwise convolutions,
 // sliding sums): several rows of results at a time, so that a vector of the image is read once for
 // all windows of theirs that it is in. The window's rows are code without loops, and its columns
@@ -172,14 +185,17 @@ bool choose_overlapping(const Analysis& a, const Target& target, Plan& plan) {
         elements *= a.size(k);
         const std::int64_t step = std::abs(image->stride[k]);
         for (std::int64_t n : a.numbers) {
+            const std::int64_t next = std::abs(image->stride[n]);  // row's first
             if (n == plan.vector || !has(results, n) || a.size(n) < 2 || step <= longest ||
-                image->stride[n] % step != 0)
+                next == 0)
                 continue;
-            const std::int64_t apart = std::abs(image->stride[n]) / step;
             const bool read_again = std::ranges::all_of(a.reductions[0].loads, [&](std::size_t l) {
                 return &a.accesses[l] == image || !a.accesses[l].depends(n);
             });
-            if (apart < 1 || apart >= a.size(k) || a.size(k) > kTallWindow || !read_again) continue;
+            // Windows that lie several of their steps apart, or whose steps lie several rows apart.
+            const bool overlap = next % step == 0 ? next / step < a.size(k)
+                                                  : step % next == 0 && step / next <= kDilation;
+            if (!overlap || a.size(k) > kTallWindow || !read_again) continue;
             rows = n;
             window = k;
             longest = step;
@@ -187,9 +203,15 @@ bool choose_overlapping(const Analysis& a, const Target& target, Plan& plan) {
     }
     if (window < 0) return false;
     const bool few = elements <= kSmallWindow;
-    // Memory is what these wait for, and it is written best one row after the other.
-    if (few && !large_results(a, false).empty()) return false;
-    const bool masked = image->node->src(2)->ranges() != 0;  // code for each part of the image
+    // Memory is what these wait for, and rows that are not whole lines are written best one after
+    // the other.
+    if (few && !large_results(a, false).empty() && !has_lined_results(a, plan)) return false;
+    // Code for each part of the image: fewer rows are less of it, but read other operands again.
+    const bool masked = image->node->src(2)->ranges() != 0 &&
+                        std::ranges::none_of(a.reductions[0].loads, [&](std::size_t l) {
+                            const MemoryAccess& m = a.accesses[l];
+                            return &m != image && m.depends(plan.vector);
+                        });
     const std::int64_t most =
         few || masked || target.vector_registers < 32 ? kRowsOfWindows / 2 : kRowsOfWindows;
     std::int64_t by = std::min(most, a.size(rows));

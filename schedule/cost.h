@@ -13,6 +13,8 @@ inline constexpr double kLaunch = 16 * 1024;
 /// A value may be computed so many times in place of being read back, before its repeated
 /// operations are counted.
 inline constexpr double kRepeats = 4;
+/// So many windows of a convolution may read an element of an image that they alone read.
+inline constexpr double kWindowRepeats = 256;
 /// Repeated operations that are never worth a store.
 inline constexpr double kTinyWork = 4096;
 /// Rows from which running over them alone keeps every core busy.

@@ -226,10 +226,15 @@ bool Plan::may_inline_value(Id n, std::span<const Use> uses) const {
     if (ir::is_movement(op)) {
         // Padding stays out of the inner loops of a contraction, and so do lines of which it reads
         // a part alone: its operands have no masks, and vectors are loaded from memory as they lie.
+        // Not that of an image that nothing but overlapping windows read again: it is loaded as
+        // seldom as a copy would be.
         if (facts.bytes == 0 || (op != Op::Pad && !takes_parts_of_lines(graph_, n))) return true;
         return std::ranges::none_of(uses, [&](const Use& use) {
+            const double repeats = subset(kernels_[use.kernel].loops, mask(use))
+                                       ? cost::kWindowRepeats
+                                       : cost::kRepeats;
             return scopes_[use.scope].contraction &&
-                   evaluations(n, use) > cost::kRepeats * static_cast<double>(graph_.numel(n));
+                   evaluations(n, use) > repeats * static_cast<double>(graph_.numel(n));
         });
     }
     if (op == Op::Detach) return true;

@@ -276,34 +276,51 @@ TEST_CASE("adaptive pools split an axis that does not divide") {
 }
 
 TEST_CASE("windows that overlap, of an image read for nothing else, are what REF computes") {
-    const auto image = [](const Shape& shape) {
-        return tensor_of(numbers(Tensor(zeros(shape)).numel(), 3), shape);
-    };
+    constexpr std::int64_t kChannels = 6;
+    using Make = std::function<Tensor(const Tensor& x, const Tensor& weight)>;
     for (const std::int64_t size : {2, 3, 5, 7, 11, 13})
         for (const std::int64_t stride : {1, 2, 3})
             for (const std::int64_t padding : {0, 1}) {
                 CAPTURE(size);
                 CAPTURE(stride);
                 CAPTURE(padding);
-                const Tensor x = image({2, 6, 21, 37}), w = image({6, 1, size, size});
-                const auto same = [&](const char* what, const test::Program& program) {
+                const auto same = [&](const std::string& what, const Make& make) {
                     CAPTURE(what);
+                    const test::Program program = [&] {
+                        return make(
+                            tensor_of(numbers(2 * kChannels * 21 * 37, 3), {2, kChannels, 21, 37}),
+                            tensor_of(numbers(kChannels * size * size, 3),
+                                      {kChannels, 1, size, size}));
+                    };
                     CHECK(test::values_on("CPU", program) == test::values_on("REF", program));
                 };
-                const ConvOptions options{.stride = {stride}, .padding = {padding}, .groups = 6};
-                same("channels apart", [&] { return conv2d(x, w, {}, options); });
-                const Tensor lined = x.permute({0, 2, 3, 1}).contiguous();
-                same("channels side by side", [&] {
+                const ConvOptions options{
+                    .stride = {stride}, .padding = {padding}, .groups = kChannels};
+                same("channels apart",
+                     [&](const Tensor& x, const Tensor& w) { return conv2d(x, w, {}, options); });
+                same("channels side by side", [&](const Tensor& x, const Tensor& w) {
+                    const Tensor lined = x.permute({0, 2, 3, 1}).contiguous();
                     return conv2d(lined.permute({0, 3, 1, 2}), w, {}, options)
                         .permute({0, 2, 3, 1})
                         .contiguous();
                 });
-                same("maximum",
-                     [&] { return max_pool2d(x, size, {.stride = stride, .padding = padding}); });
-                // Of as many elements as divide exactly.
-                same("sum", [&] {
-                    return avg_pool2d(x, size, {.stride = stride}) *
-                           static_cast<double>(size * size);
+                same("dilated", [&](const Tensor& x, const Tensor& w) {
+                    const ConvOptions apart{.stride = {stride},
+                                            .padding = {size},
+                                            .dilation = {size},
+                                            .groups = kChannels};
+                    return conv2d(x, narrow(narrow(w, 2, 0, 2), 3, 0, 2), {}, apart);
+                });
+                same("gradient", [&](const Tensor& x, const Tensor& w) {
+                    return gradient(sum(conv2d(x, w, {}, options)), {x})[0];
+                });
+                same("maximum", [&](const Tensor& x, const Tensor&) {
+                    return max_pool2d(x, size, {.stride = stride, .padding = padding});
+                });
+                same("sum", [&](const Tensor& x, const Tensor&) {
+                    return floor(avg_pool2d(x, size, {.stride = stride}) *
+                                     static_cast<double>(size * size) +
+                                 0.5);
                 });
             }
 }

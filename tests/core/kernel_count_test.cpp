@@ -173,6 +173,17 @@ TEST_CASE("the gradient of a convolution's input is one of a padded gradient") {
         names, [](const std::string& name) { return name.starts_with("r_2_8_12_12_16_3"); }));
 }
 
+TEST_CASE("a padded convolution of channels apart is one kernel") {
+    const DeviceGuard guard{Device("CPU")};
+    for (const std::int64_t size : {3, 5, 7}) {
+        CAPTURE(size);
+        const Tensor x = data({2, 24, 28, 28}), w = data({24, 1, size, size});
+        const ConvOptions options{.padding = {size / 2}, .groups = 24};
+        CHECK(kernels(conv2d(x, w, {}, options)) == 1);
+        CHECK(kernels(relu(conv2d(x, w, data({24}), options))) == 1);
+    }
+}
+
 TEST_CASE("what a convolution of single elements with strides reads lies side by side") {
     const DeviceGuard cpu{Device("CPU")};
     const Tensor x = data({2, 32, 14, 14}), w = data({64, 32, 1, 1});

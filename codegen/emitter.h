@@ -84,9 +84,9 @@ public:
     /// Finds loads below `roots` of as many neighbours as a vector has lanes, whose lanes lie
     /// apart: they will be read by rows, and transposed.
     void find_squares(std::span<const Ref> roots);
-    /// Stores to this memory go past the caches.
     /// Loads with small steps between their lanes are read as what they span.
     void read_spans() { spans_ = true; }
+    /// Stores to this memory go past the caches.
     void stream(const Streamed& memory) { streamed_.push_back(memory); }
     /// Near memory is stored to: what is read of it is read in place.
     void updates(Ref memory) { updated_.push_back(memory); }

@@ -137,10 +137,12 @@ void Linearizer::process(std::vector<Work> works, std::span<const Ref> beside) {
     int last = 0;
     std::vector<Work> stores;
     for (Work& w : works) {
-        const int level = reductions.empty() ? 0 : level_above(w.values, level_of);
+        int level = reductions.empty() ? 0 : level_above(w.values, level_of);
         last = std::max(last, level);
-        if (teams_ && is_kept(w) && renewed_in(w) != 0)
-            put(std::move(w), level_renewing(w, reductions, level_of));
+        const bool renewing = teams_ && is_kept(w) && renewed_in(w) != 0;
+        if (renewing) level = level_renewing(w, reductions, level_of);
+        if (renewing)
+            put(std::move(w), level);
         else if (w.store != nullptr)
             stores.push_back(std::move(w));
         else

@@ -122,7 +122,7 @@ void LlvmWriter::strided(const std::string& result, const Inst& i, const std::st
     if (mask.empty() && i.step == 2) return every_second(result, i, at);
     const DType m = stored(i.dtype);
     const int step = static_cast<int>(i.step), span = i.lanes * step;
-    const std::string t = type(m, i.lanes), wide = type(m, span), masks = vector_of("i1", i.lanes),
+    const std::string wide = type(m, span), masks = vector_of("i1", i.lanes),
                       wide_masks = vector_of("i1", span);
     std::string lanes;
     if (mask.empty()) {

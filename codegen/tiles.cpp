@@ -17,9 +17,12 @@ constexpr std::int64_t kTile = 16;  // rows of a tile, and words or sums of its 
 constexpr std::int64_t kSumSlot = ir::kNearSlot, kRowSlot = ir::kNearSlot - 1,
                        kColumnSlot = ir::kNearSlot - 2;
 constexpr std::int64_t kWordBytes = 4;
-// What a trip has at most, and at least where there are few trips; words of a block; trips that
-// keep threads busy, and cycles that are not worth another thread.
-constexpr std::int64_t kMostRows = 512, kMostColumns = 512, kLeast = 64, kSteps = 256, kTrips = 8;
+// What a trip has at most, and at least where there are few trips; trips that keep threads busy,
+// and cycles that are not worth another thread.
+constexpr std::int64_t kMostRows = 512, kMostColumns = 512, kLeast = 64, kTrips = 8;
+// Words of a block: with many rows and columns, so few that two rows of tiles and two columns of
+// them, 8 KB each, stay in the nearest cache; else the sums are read and written less often.
+constexpr std::int64_t kNearSteps = 128, kSteps = 256, kMany = 128;
 constexpr double kShort = 1 << 16;
 // Cycles: of a word's products by tiles; by vectors, one at a time and several at a time; of a
 // word's copy where it lies in memory as it is, and where it is put together; of a sum, added to
@@ -388,12 +391,13 @@ std::optional<BlockSizes> choose_tiles(const Form& form, const Target& target, T
     const double products = d(rows) * d(columns) * d(steps) * d(batches);
     // Blocks divide the sum; a range that has no fitting part is whole.
     BlockSizes sizes;
+    const std::int64_t most_steps = std::min(rows, columns) >= kMany ? kNearSteps : kSteps;
     std::int64_t block = 1;
     for (std::size_t i = w.steps.size(); i-- > 0;) {
         const std::int64_t n = a.size(w.steps[i]);
         std::int64_t mine = n;
-        if (n * block > kSteps) {
-            mine = std::max<std::int64_t>(1, std::min(n, kSteps / block));
+        if (n * block > most_steps) {
+            mine = std::max<std::int64_t>(1, std::min(n, most_steps / block));
             while (mine > 1 && n % mine != 0) --mine;
             if (mine * block < kTile) mine = n;
         }

@@ -82,8 +82,8 @@ struct ChunkedSums {
 /// above, by the sizes alone. With `always`, wherever the sum divides.
 std::optional<BlockPart> choose_chunks(const Form& form, bool always, std::int64_t cache_bytes);
 
-/// Of one sum or several alike. Throws ValueError where they do not have this range, or the chunks
-/// do not divide it.
+/// Of one sum or several alike; the last chunk may be shorter. Throws ValueError where they do not
+/// have this range, or it is no longer than a chunk.
 ChunkedSums cut_into_sums(Form& form, const BlockPart& chunk);
 
 }  // namespace sinter::codegen

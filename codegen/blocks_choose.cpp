@@ -344,11 +344,13 @@ std::int64_t batches_of(const Analysis& a, const Reducing& r, std::span<const Gr
     return static_cast<std::int64_t>(a.volume(r.scope & ~ranges_of(groups)));
 }
 
-// The part of a range that makes enough chunks, all of one size; 0 if there is none.
-std::int64_t chunk_of(std::int64_t size, const Sizes& sizes) {
+// The part of a range that makes enough chunks, all of one size or, if `ragged`, but the last; 0 if
+// there is none.
+std::int64_t chunk_of(std::int64_t size, const Sizes& sizes, bool ragged) {
     for (std::int64_t chunks = sizes.chunks; chunks <= 2 * sizes.chunks; ++chunks)
         if (size % chunks == 0) return size / chunks;
-    return 0;
+    return ragged && size >= sizes.chunks * sizes.chunks ? (size + sizes.chunks - 1) / sizes.chunks
+                                                         : 0;
 }
 
 // Ways to cut a sum, the first that suits it.
@@ -526,6 +528,7 @@ std::optional<BlockPart> choose_chunks(const Form& form, bool always, std::int64
     std::vector<Group> groups = groups_of(before, *sum);
     const auto chunks = static_cast<double>(sizes.chunks);
     const double results = before.volume(sum->scope), steps = before.volume(sum->closed);
+    bool down = false;
     const bool product = one && groups.size() == 2 && sum->loads.size() > 1;
     if (windows != 0 && product) {
         if (!pays(before, *sum, sizes, cache_bytes)) return std::nullopt;
@@ -537,7 +540,7 @@ std::optional<BlockPart> choose_chunks(const Form& form, bool always, std::int64
         if (chunked.parts.empty() || (!always && chunked.cost + added >= whole_sum.cost))
             return std::nullopt;
     } else if (!always) {
-        const bool down = groups.size() < 2 && is_down_columns(before, *sum, cache_bytes);
+        down = groups.size() < 2 && is_down_columns(before, *sum, cache_bytes);
         const double least = down ? kChunkSteps * chunks : kLongSum;
         if (results > kFewResults || steps < least ||
             !(down || (product && pays(before, *sum, sizes, cache_bytes))))
@@ -546,7 +549,7 @@ std::optional<BlockPart> choose_chunks(const Form& form, bool always, std::int64
     std::int64_t cut = -1;  // the outermost range of the sum
     std::int64_t longest = 0;
     for (std::int64_t n : before.numbers) {
-        if (!has(sum->closed, n) || chunk_of(before.size(n), sizes) == 0) continue;
+        if (!has(sum->closed, n) || chunk_of(before.size(n), sizes, down) == 0) continue;
         std::int64_t step = INT64_MAX;
         for (std::size_t l : sum->loads)
             step = std::min(step, std::abs(before.accesses[l].stride[n]));
@@ -555,7 +558,7 @@ std::optional<BlockPart> choose_chunks(const Form& form, bool always, std::int64
         cut = n;
     }
     if (cut < 0) return std::nullopt;
-    return BlockPart{cut, chunk_of(before.size(cut), sizes)};
+    return BlockPart{cut, chunk_of(before.size(cut), sizes, down)};
 }
 
 std::optional<BlockSizes> choose_blocks(const Form& form, BlockWish wish,

@@ -352,6 +352,7 @@ TEST_CASE("a sum of products comes in chunks that are added up, and each in bloc
     };
     run(even, "kernel: sums over r0 by 53");
     run(even, "kernel: sums over r0 by 37");
+    run(product, "kernel: sums over r2 by 4");
 }
 
 namespace {
@@ -415,7 +416,7 @@ TEST_CASE("what would change results is refused, and the step is quoted") {
     why(rows, "kernel: blocks r0:4 of columns -", "not one of sums alone");
     why(nested_sums, "kernel: blocks of r1:4 columns -", "not one of sums alone");
     why(nested_sums, "kernel: sums over r1 by 1", "no sum over r1");
-    why(product, "kernel: sums over r2 by 4", "no sum over r2 comes in chunks of 4");
+    why(product, "kernel: sums over r2 by 999", "no sum over r2 comes in chunks of 999");
     why(product, "kernel: chunk r2 by 4; chunk r2 by 4", "cut already");
     why(product, "kernel: chain 4 rows", "not of this kind");
     why(product, "kernel: squares", "a step of a part");

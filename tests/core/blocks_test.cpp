@@ -35,6 +35,8 @@ const Case kCases[] = {
     {"a vector and matrices of a batch", 700,
      [] { return matmul(values({3, 1, 700}), values({3, 700, 1531})); }},
     {"sums down long columns", 9000, [] { return sum(values({9000, 700}), 0) * 0.5; }},
+    {"sums down a prime number of rows", 9001,
+     [] { return sum(square(values({9001, 700})), 0) + sum(values({9001, 700}), 0); }},
     {"several sums down the columns of several memories", 9000,
      [] {
          const Tensor x = values({9000, 700}), y = cos(values({9000, 700})),

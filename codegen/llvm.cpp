@@ -199,9 +199,13 @@ void LlvmWriter::scalar(Value v, const Inst& i) {
 // a third of the time of such a function, and finds nothing. The second step is hidden, which
 // leaves it two at a time.
 bool LlvmWriter::hides_mixes(const Inst& i) const {
-    const auto bits = static_cast<int>(8 * size_of(i.dtype)) * i.lanes;
-    return is_x86() && i.dtype != DType::Bool && i.lanes >= 8 && i.imm * 4 == i.lanes &&
-           (bits == 128 || bits == 256 || bits == 512) && bits <= target_.vector_bits;
+    return i.dtype != DType::Bool && i.lanes >= 8 && i.imm * 4 == i.lanes &&
+           fills_register(i.dtype, i.lanes);
+}
+
+bool LlvmWriter::fills_register(DType dt, int lanes) const {
+    const auto bits = static_cast<int>(8 * size_of(dt)) * lanes;
+    return is_x86() && (bits == 128 || bits == 256 || bits == 512) && bits <= target_.vector_bits;
 }
 
 std::string render_llvm(const std::vector<Function>& functions, const Target& target) {

@@ -20,7 +20,6 @@ constexpr Mnemonics kBinary[] = {
     {Op::Add, "fadd", "add", "add"},
     {Op::Sub, "fsub", "sub", "sub"},
     {Op::Mul, "fmul", "mul", "mul"},
-    {Op::Div, "fdiv", "", ""},
     {Op::IDiv, "", "sdiv", "udiv"},
     {Op::Mod, "", "srem", "urem"},
     {Op::And, "", "and", "and"},
@@ -68,6 +67,7 @@ void LlvmWriter::arith(Value v, const Inst& i) {
     if (i.op == Op::Recip)
         return define(v,
                       "fdiv " + t + " " + constant(from, ir::const_bits(1), i.lanes) + ", " + a(0));
+    if (i.op == Op::Div && is_float(from)) return divide(v, i);
     if (i.op == Op::Max || i.op == Op::Min) return extreme(v, i);
     if ((i.op == Op::IDiv || i.op == Op::Mod) && i.dtype == DType::Index)
         return index_division(v, i);
@@ -96,6 +96,20 @@ void LlvmWriter::arith(Value v, const Inst& i) {
     }
     throw InternalError("codegen: LLVM has no instruction for " + std::string(ir::name(i.op)) +
                         " of " + std::string(name(from)));
+}
+
+// Lanes in which both operands are known to be 0, as those outside a constant mask are, LLVM 19
+// takes to be 0 in the quotient as well, and leaves out the selection that would make them so: they
+// are NaN. So it may not look through a quotient of vectors.
+void LlvmWriter::divide(Value v, const Inst& i) {
+    const std::string t = type_of(v),
+                      quotient = "fdiv " + t + " " + ref(i.src[0]) + ", " + ref(i.src[1]);
+    if (i.lanes == 1 || inst(i.src[1]).code == Code::Const) return define(v, quotient);
+    const std::string whole = fresh("t");
+    line(whole + " = " + quotient);
+    const bool wide = (i.dtype == f32 || i.dtype == f64) && fills_register(i.dtype, i.lanes);
+    define(v, wide ? "call " + t + " asm \"\", \"=v,0\"(" + t + " " + whole + ")"
+                   : "freeze " + t + " " + whole);
 }
 
 void LlvmWriter::extreme(Value v, const Inst& i) {

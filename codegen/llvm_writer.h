@@ -53,6 +53,7 @@ private:
     void instruction(Value v);
     void scalar(Value v, const Inst& i);
     bool hides_mixes(const Inst& i) const;
+    bool fills_register(DType dt, int lanes) const;
 
     // --- control (llvm_control.cpp)
     std::size_t streaming_stores(const std::vector<Item>& items, std::size_t at);
@@ -76,6 +77,7 @@ private:
 
     // --- arithmetic (llvm_arith.cpp)
     void arith(Value v, const Inst& i);
+    void divide(Value v, const Inst& i);
     void extreme(Value v, const Inst& i);
     void index_division(Value v, const Inst& i);
     void cast(Value v, const Inst& i);

@@ -149,3 +149,20 @@ TEST_CASE("a row whose last range has one step is copied as a whole, whatever ru
         "by 4\npart 1: as it is");
     CHECK(sums() == want);
 }
+
+TEST_CASE("a quotient of what a constant mask leaves out is not taken for 0") {
+    const DeviceGuard cpu{Device("CPU")};
+    const Tensor x = ones({1, 1, 7}).realize(), slope = ones({1, 1, 4}).realize();
+    const auto gradients = [&] {
+        Tensor apart = isnan(x), dx = vjp(max_pool1d(x, 3, {.stride = 2, .padding = 1}), x, slope);
+        realize(apart, dx);
+        return dx.to_vector<float>();
+    };
+    reset_stats();
+    const std::vector<float> want = gradients();
+    const PinnedSchedule pin(
+        stats().kernel_names.back(),
+        "part 0: split r0 by 2 into loop r2 vector r3; turn load 2 over r3 r2 from 1 to 2 by 4; "
+        "split r2 by 5 into serial - unroll r7; split r1 by 2 into serial - unroll r9; unroll");
+    CHECK(gradients() == want);
+}

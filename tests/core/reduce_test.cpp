@@ -1,3 +1,5 @@
+#include <sinter/ir/env.h>
+
 #include "support.h"
 
 using namespace sinter;
@@ -170,4 +172,27 @@ TEST_CASE("a last vector of one row is stored like the others") {
         const Tensor y = clamp(norm(bce(x, x, Reduction::None), 2.0, {-1}, false), -0.5, none);
         expect_shaped(y, {17}, std::vector<double>(17, 0.0));
     });
+}
+
+TEST_CASE("quotients beyond the end of a row count for nothing, whatever the vectors") {
+    const DeviceGuard cpu{Device("CPU")};
+    for (const char* target : {"", "avx2", "sse2"}) {
+        CAPTURE(target);
+        const ir::env::Override chosen("SINTER_TARGET", target);
+        for (const std::int64_t n : {1, 2, 3, 5, 6, 7, 9, 11, 13, 15, 17, 23, 31, 33, 39})
+            for (const std::int64_t rows : {1, 3}) {
+                CAPTURE(n);
+                CAPTURE(rows);
+                const Tensor x = full({rows, n}, 3).to(f32).realize(),
+                             y = full({rows, n}, 2).to(f32).realize();
+                const auto all = [&](const Tensor& got, std::int64_t size, double each) {
+                    CHECK(got.to_vector<double>() ==
+                          std::vector<double>(static_cast<std::size_t>(size), each));
+                };
+                all(sum(x / y, 1), rows, 1.5 * static_cast<double>(n));
+                all(sum(x / y, 0), n, 1.5 * static_cast<double>(rows));
+                all(max(x / y, 1), rows, 1.5);
+                all(sum(x.to(f64) / y.to(f64), 1), rows, 1.5 * static_cast<double>(n));
+            }
+    }
 }

@@ -100,11 +100,15 @@ void LlvmWriter::arith(Value v, const Inst& i) {
 
 // Lanes in which both operands are known to be 0, as those outside a constant mask are, LLVM 19
 // takes to be 0 in the quotient as well, and leaves out the selection that would make them so: they
-// are NaN. So it may not look through a quotient of vectors.
+// are NaN. So it may not look through a quotient of vectors, but where one of them has the same
+// number in all lanes.
 void LlvmWriter::divide(Value v, const Inst& i) {
     const std::string t = type_of(v),
                       quotient = "fdiv " + t + " " + ref(i.src[0]) + ", " + ref(i.src[1]);
-    if (i.lanes == 1 || inst(i.src[1]).code == Code::Const) return define(v, quotient);
+    const auto is_splat = [&](Value x) { return inst(x).code == Code::Splat; };
+    if (i.lanes == 1 || inst(i.src[1]).code == Code::Const || is_splat(i.src[0]) ||
+        is_splat(i.src[1]))
+        return define(v, quotient);
     const std::string whole = fresh("t");
     line(whole + " = " + quotient);
     const bool wide = (i.dtype == f32 || i.dtype == f64) && fills_register(i.dtype, i.lanes);

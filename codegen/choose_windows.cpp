@@ -3,6 +3,7 @@
 #include "choose_windows.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "emitter.h"
 #include "place.h"
@@ -13,6 +14,8 @@ namespace {
 constexpr std::int64_t kWindow = 4, kWindowVectors = 18;
 constexpr std::int64_t kTallWindow = 16, kSmallWindow = 9, kRowsOfWindows = 8, kDilation = 3;
 constexpr std::size_t kFewOps = 16;  // value ops of a step that is code without a loop
+constexpr int kFewStepOps = 8;       // of a window's, made once for windows that share it
+constexpr int kManyRegisters = 32;   // hold the vectors that windows share, and their sums
 
 // Whether the vectors of every result are whole lines.
 bool has_lined_results(const Analysis& a, const Plan& plan) {
@@ -25,6 +28,67 @@ bool has_lined_results(const Analysis& a, const Plan& plan) {
                                            : m.stride[n] * bytes % kLineBytes == 0;
                });
     });
+}
+
+// The access that depends on all ranges of results and windows, if there is one alone.
+const MemoryAccess* image_of(const Analysis& a, const Reducing& r) {
+    const MemoryAccess* image = nullptr;
+    for (std::size_t l : r.loads) {
+        const MemoryAccess& m = a.accesses[l];
+        const bool all = std::ranges::all_of(a.numbers, [&](std::int64_t n) {
+            return m.depends(n) || a.size(n) < 2 || !has(a.outer | a.closed, n);
+        });
+        if (!all) continue;
+        if (image != nullptr || m.general != 0) return nullptr;
+        image = &m;
+    }
+    return image;
+}
+
+// Windows that overlap.
+struct Overlap {
+    const MemoryAccess* image;
+    std::int64_t rows, window;  // ranges: rows of results, and what their windows share
+    std::int64_t elements;      // of a window
+};
+
+// Along the rows that lie furthest apart.
+std::optional<Overlap> find_overlap(const Analysis& a, const Plan& plan) {
+    if (!has(a.outer, plan.vector) || a.reductions.size() != 1 || a.ordered != 0 || plan.lanes < 2)
+        return std::nullopt;
+    const Reducing& r = a.reductions[0];
+    if (!r.node->is(Op::Reduce) || r.ops > kFewStepOps ||
+        std::ranges::any_of(a.numbers,
+                            [&](std::int64_t n) { return !a.range[n]->src(0)->is(Op::Const); }))
+        return std::nullopt;
+    Overlap found{image_of(a, r), -1, -1, 1};
+    if (found.image == nullptr) return std::nullopt;
+    const std::uint64_t results = a.outer & ~a.renewed & ~trips_mask(plan);
+    const auto read_by_image_alone = [&](std::int64_t n) {
+        return std::ranges::all_of(r.loads, [&](std::size_t l) {
+            return &a.accesses[l] == found.image || !a.accesses[l].depends(n);
+        });
+    };
+    std::int64_t longest = 0;
+    for (std::int64_t k : a.numbers) {
+        if (!has(a.closed, k) || a.size(k) < 2) continue;
+        found.elements *= a.size(k);
+        const std::int64_t step = std::abs(found.image->stride[k]);
+        if (step <= longest || a.size(k) > kTallWindow) continue;
+        for (std::int64_t n : a.numbers) {
+            if (n == plan.vector || !has(results, n) || a.size(n) < 2 || !read_by_image_alone(n))
+                continue;
+            // Windows begin some of their steps apart, or their steps lie some rows apart.
+            const std::int64_t next = std::abs(found.image->stride[n]);
+            const bool overlaps = next % step == 0 ? next != 0 && next / step < a.size(k)
+                                                   : step % next == 0 && step / next <= kDilation;
+            if (!overlaps) continue;
+            found.rows = n;
+            found.window = k;
+            longest = step;
+        }
+    }
+    return found.window < 0 ? std::nullopt : std::optional(found);
 }
 
 }  // namespace
@@ -46,50 +110,9 @@ void choose_windows(const Analysis& a, Plan& plan) {
 }
 
 bool choose_overlapping(const Analysis& a, const Target& target, Plan& plan) {
-    if (!has(a.outer, plan.vector) || a.reductions.size() != 1 || a.ordered != 0 ||
-        !a.reductions[0].node->is(Op::Reduce) || plan.lanes < 2)
-        return false;
-    const auto is_image = [&](const MemoryAccess& m) {
-        return std::ranges::all_of(a.numbers, [&](std::int64_t n) {
-            return m.depends(n) || a.size(n) < 2 || !has(a.outer | a.closed, n);
-        });
-    };
-    const MemoryAccess* image = nullptr;
-    for (std::size_t l : a.reductions[0].loads) {
-        const MemoryAccess& m = a.accesses[l];
-        if (!is_image(m)) continue;
-        if (image != nullptr || m.general != 0) return false;
-        image = &m;
-    }
-    if (image == nullptr || std::ranges::any_of(a.numbers, [&](std::int64_t n) {
-            return !a.range[n]->src(0)->is(Op::Const);
-        }))
-        return false;
-    // The rows that lie furthest apart of those whose windows have some in common.
-    const std::uint64_t results = a.outer & ~a.renewed & ~trips_mask(plan);
-    std::int64_t rows = -1, window = -1, elements = 1, longest = 0;
-    for (std::int64_t k : a.numbers) {
-        if (!has(a.closed, k) || a.size(k) < 2) continue;
-        elements *= a.size(k);
-        const std::int64_t step = std::abs(image->stride[k]);
-        for (std::int64_t n : a.numbers) {
-            const std::int64_t next = std::abs(image->stride[n]);  // row's first
-            if (n == plan.vector || !has(results, n) || a.size(n) < 2 || step <= longest ||
-                next == 0)
-                continue;
-            const bool read_again = std::ranges::all_of(a.reductions[0].loads, [&](std::size_t l) {
-                return &a.accesses[l] == image || !a.accesses[l].depends(n);
-            });
-            // Windows that lie several of their steps apart, or whose steps lie several rows apart.
-            const bool overlap = next % step == 0 ? next / step < a.size(k)
-                                                  : step % next == 0 && step / next <= kDilation;
-            if (!overlap || a.size(k) > kTallWindow || !read_again) continue;
-            rows = n;
-            window = k;
-            longest = step;
-        }
-    }
-    if (window < 0) return false;
+    const std::optional<Overlap> found = find_overlap(a, plan);
+    if (!found) return false;
+    const auto& [image, rows, window, elements] = *found;
     const bool few = elements <= kSmallWindow;
     // Memory is what these wait for, and rows that are not whole lines are written best one after
     // the other.
@@ -100,8 +123,9 @@ bool choose_overlapping(const Analysis& a, const Target& target, Plan& plan) {
                             const MemoryAccess& m = a.accesses[l];
                             return &m != image && m.depends(plan.vector);
                         });
-    const std::int64_t most =
-        few || masked || target.vector_registers < 32 ? kRowsOfWindows / 2 : kRowsOfWindows;
+    const bool half =
+        few || masked || a.value_nodes > kFewOps || target.vector_registers < kManyRegisters;
+    const std::int64_t most = half ? kRowsOfWindows / 2 : kRowsOfWindows;
     std::int64_t by = std::min(most, a.size(rows));
     for (std::int64_t b = by; b > most / 2; --b)
         if (a.size(rows) % b == 0) {

@@ -211,6 +211,8 @@ std::int64_t Linearizer::run_interleaved(std::vector<Work>& works, Ref range, st
             if (k != 0) {
                 others.push_back(
                     std::make_unique<Reduction>(start(w.reduction->node, {&w.reduction->node, 1})));
+                // Copies take turns as they do in the first.
+                others.back()->acc.resize(w.reduction->acc.size());
                 of.push_back(w.reduction);
                 w.reduction = others.back().get();
             }

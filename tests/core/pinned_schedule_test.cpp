@@ -166,3 +166,21 @@ TEST_CASE("a quotient of what a constant mask leaves out is not taken for 0") {
         "split r2 by 5 into serial - unroll r7; split r1 by 2 into serial - unroll r9; unroll");
     CHECK(gradients() == want);
 }
+
+TEST_CASE("steps that are interleaved have as many accumulators as the first of them") {
+    const DeviceGuard cpu{Device("CPU")};
+    const Tensor q = ones({2, 16, 4}).realize();
+    const auto attention = [&] {
+        const Tensor seen = triu(ones({16, 16}, boolean), -2),
+                     scores = where(seen, matmul(q, q.transpose(-2, -1)), -INFINITY);
+        return matmul(softmax(scores, -1), q).permute({0, 2, 1}).to_vector<float>();
+    };
+    reset_stats();
+    const std::vector<float> want = attention();
+    const PinnedSchedule pin(
+        stats().kernel_names.back(),
+        "part 0: split r3 by 8 into serial r4 serial r5; split r2 by 16 into serial - vector r6; "
+        "split r4 by 30 into parallel - unroll r7; split r1 by 8 into serial - unroll r8; unroll; "
+        "bind r0 to serial; trips; order r0 r5");
+    CHECK(test::relative_difference(attention(), want) < 1e-5);
+}
